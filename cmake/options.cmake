@@ -1,0 +1,21 @@
+# Compiler flags of all targets.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fno-omit-frame-pointer)
+# COMPAT: g++ 12 reports -Wrestrict for `"text" + std::string` (GCC bug 105651, mended in 13).
+add_compile_options(-Wno-restrict)
+if(PF_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_definitions($<$<NOT:$<BOOL:${PF_SANITIZE}>>:_FORTIFY_SOURCE=2>)
+  add_compile_options(-fstack-protector-strong)
+endif()
+if(PF_SANITIZE)
+  # -O1 keeps the sanitizer builds fast enough for two cores and the stacks readable.
+  add_compile_options(-fsanitize=${PF_SANITIZE} -fno-sanitize-recover=all -O1)
+  add_link_options(-fsanitize=${PF_SANITIZE})
+  add_compile_definitions(PF_SANITIZED=1)
+endif()
+add_link_options(-Wl,--as-needed)
+if(NOT PF_SANITIZE)
+  add_link_options(-Wl,-z,relro -Wl,-O1)
+endif()

@@ -1,0 +1,128 @@
+// A pipeline file, read, expanded and linked: sections of instances with settings, configuration, and the edges
+// between them. Built once by load(); immutable afterwards and then readable from any thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json_fwd.h"
+#include "pipeline/node.h"
+
+namespace pf::pipeline {
+
+/// What an edge asks of its upstream. `order` only orders (sequential sections): any result will do.
+enum class EdgeWhen : uint8_t { succeeded, failed, done, order };
+
+struct Edge {
+  uint32_t upstream = 0;
+  EdgeWhen when = EdgeWhen::succeeded;
+};
+
+/// `retry:` of interface.md. Delays double (factor) from `delay` up to `max_delay`, with full jitter.
+struct RetryPolicy {
+  Milliseconds delay{1000};
+  Milliseconds max_delay{30000};
+  double factor = 2;
+  bool full_jitter = true;
+  std::vector<std::string> retry_on;   // texts or codes; empty: everything retryable
+  std::vector<std::string> never_on;
+};
+
+struct Settings {
+  uint32_t max_attempts = 1;
+  std::optional<RetryPolicy> retry;    // none: attempts follow each other at once
+  Milliseconds timeout{0};             // of an attempt; 0 = none
+  bool allow_failure = false;
+  std::vector<std::string> tags;
+};
+
+/// One instance after for_each was expanded.
+struct Instance {
+  uint32_t section = 0;          // index into Pipeline::sections
+  std::string name;              // `first`, or `word["a"]`
+  std::string stack;             // `<core.stack>-<name>`, legal and unique
+  Node at;                       // the written item, for positions
+  Node config;                   // a map: extension_defaults and the item's own keys, expressions unevaluated
+  Node when;                     // Kind::null where there is none
+  uint32_t each = UINT32_MAX;    // index into Pipeline::each, or none
+  uint32_t settings = 0;         // index into Pipeline::settings (shared by many)
+};
+
+struct Each {
+  std::string key;
+  Node value;
+};
+
+struct Section {
+  std::string type;
+  Node at;                       // the key
+  bool sequential = false;
+};
+
+struct LoadOptions {
+  std::filesystem::path file;    // as the user typed it
+  std::string pipeline;          // `--pipeline`; may be empty when the file holds one
+  std::vector<std::pair<std::string, std::string>> variables;   // `--var k=v`, v is YAML
+  std::function<const char*(const std::string&)> environment;   // getenv by default
+};
+
+class Pipeline {
+ public:
+  std::string name;
+  std::string stack;                        // core.stack
+  std::filesystem::path file;
+  std::filesystem::path folder;             // of the file, absolute: the project
+  uint32_t max_parallel = 16;
+  bool degraded_sandbox = false;            // core.sandbox: degraded
+  std::vector<Section> sections;            // in written order
+  std::vector<Instance> instances;          // in written order, section by section
+  std::vector<Settings> settings;
+  std::vector<Each> each;
+  std::unique_ptr<Document> document;
+
+  /// Edges in CSR form: what instance i waits for, and who waits for it.
+  std::span<const Edge> upstream(uint32_t i) const;
+  std::span<const uint32_t> downstream(uint32_t i) const;
+  std::string address(uint32_t i) const { return sections[instances[i].section].type + "." + instances[i].name; }
+  /// The instance of an address, or -1.
+  int64_t find(std::string_view address) const;
+
+  // Filled by load(); CSR storage, variables and the like are in the implementation.
+  struct Links;
+  std::unique_ptr<Links> links;
+  Pipeline();
+  ~Pipeline();
+};
+
+/// Reads and links a pipeline file; reports every error that it can find at once, sorted by position. Nothing is
+/// executed and no file but the pipeline's is read (and folders listed, for for_each over folders).
+/// Error codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
+tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options);
+
+/// Gives the outputs of finished instances.
+class Outputs {
+ public:
+  virtual ~Outputs() = default;
+  /// The outputs of a succeeded instance (a JSON object); null when it has none. Valid until the next call.
+  virtual const Json* of(uint32_t instance) = 0;
+};
+
+/// An instance's configuration with every expression evaluated, built in `scratch`, which must outlive it and be given
+/// the pipeline's files first (it is done here). Marks stay those of the written nodes.
+struct Evaluated {
+  Node config;
+  std::vector<std::string> from_outputs;   // configuration paths whose value came from another instance's outputs
+};
+Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs& outputs, Document& scratch);
+/// The value of `when:`; true where there is none.
+Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
+
+}  // namespace pf::pipeline

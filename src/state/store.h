@@ -1,0 +1,109 @@
+// The run store: what ran, with what result and outputs, in SQLite. Writes are queued to one writer thread that
+// commits in groups; nothing is reported before its on_durable callback. Reading is possible from any process while
+// a run goes on. See design.md "Durability".
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json_fwd.h"
+
+namespace pf::state {
+
+/// The vocabulary of results (docs/interface.md). `none` = not finished.
+enum class InstanceResult : uint8_t {
+  none, succeeded, cached, failed, timed_out, crashed, cancelled, skipped, blocked, excluded,
+};
+std::string_view to_text(InstanceResult result);
+enum class RunResult : uint8_t { none, succeeded, failed, cancelled, timed_out };
+std::string_view to_text(RunResult result);
+
+struct RunRecord {
+  std::string id;               // time-ordered, unique: `20261121-101205-7f3a`
+  std::string pipeline;
+  std::string file;             // absolute path of the pipeline file
+  WallTime started{};
+  WallTime finished{};          // epoch 0 while running, or when the process died
+  RunResult result = RunResult::none;
+  uint32_t instances = 0;
+  std::string details;          // JSON text: sandbox, refused calls, command line
+};
+
+struct AttemptRecord {
+  uint32_t instance = 0;        // index in the run
+  uint32_t attempt = 1;         // 1-based
+};
+
+/// How an instance ended in one run.
+struct InstanceRecord {
+  uint32_t instance = 0;        // index in the run
+  std::string address;          // `type.name` or `type.name["key"]`
+  InstanceResult result = InstanceResult::none;
+  uint32_t attempts = 0;
+  WallTime started{};
+  Milliseconds duration{0};
+  std::string outputs;          // CBOR map; empty when there are none
+  std::string error;            // JSON text {code, message, hint, …}; empty when it succeeded
+  std::string blocked_by;       // address
+  uint64_t cpu_us = 0;
+  uint64_t peak_bytes = 0;
+};
+
+/// Holds the state folder exclusively (OFD lock and `lock` file that says who) while it lives.
+/// Error `state.locked` (exit code 4) names host, pid, since and command of the holder.
+class Lock {
+ public:
+  static Result<Lock> acquire(const std::filesystem::path& state_folder, const std::string& command);
+  Lock(Lock&&) noexcept;
+  Lock& operator=(Lock&&) noexcept;
+  ~Lock();
+
+ private:
+  explicit Lock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+/// Writes one run at a time. The owner holds the Lock. Methods are called from one thread; callbacks come through
+/// `post`, which must be callable from the writer thread (for an io_context: asio::post).
+class Writer {
+ public:
+  using Callback = std::function<void()>;
+  using Post = std::function<void(Callback)>;
+  /// Opens or makes `state.db`. Errors: `state.damaged`, `state.newer`, `state.read_only`, `os.*`; each names the file.
+  static Result<std::unique_ptr<Writer>> open(const std::filesystem::path& state_folder, Post post,
+                                              std::function<void(Error)> on_error);
+  virtual ~Writer() = default;   // drains the queue
+  virtual void begin_run(const RunRecord& run, Callback on_durable) = 0;
+  virtual void start_attempt(const AttemptRecord& attempt, WallTime at) = 0;
+  virtual void finish_instance(InstanceRecord record, Callback on_durable) = 0;
+  virtual void finish_run(const std::string& id, RunResult result, WallTime at, std::string details,
+                          Callback on_durable) = 0;
+  /// Blocks until everything queued is durable or failed.
+  virtual Result<void> drain() = 0;
+};
+
+/// Reads; opens the database read-only and creates no file. Any thread, one at a time.
+class Reader {
+ public:
+  /// Error `state.none` when there is no state.db; `state.damaged`, `state.newer`.
+  static Result<std::unique_ptr<Reader>> open(const std::filesystem::path& state_folder);
+  virtual ~Reader() = default;
+  virtual Result<std::optional<RunRecord>> last_run(const std::string& pipeline) = 0;
+  virtual Result<std::vector<RunRecord>> runs(const std::string& pipeline, size_t limit) = 0;
+  /// All instances of a run that are finished, and those started with result `none`.
+  virtual Result<std::vector<InstanceRecord>> instances(const std::string& run) = 0;
+  /// The last success of each address of a pipeline, in any run.
+  virtual Result<std::vector<InstanceRecord>> latest(const std::string& pipeline) = 0;
+};
+
+/// A run id for now: sorts by time, unique within the folder.
+std::string new_run_id(WallTime now);
+
+}  // namespace pf::state
