@@ -1,15 +1,21 @@
-# An installed tree works from any prefix: everything is found relative to the program (base/places.h).
+# Programs and what lies beside them. An installed tree works from any prefix, also after it was moved: everything is
+# found relative to the program (base/places.h). The build tree has the same layout, so that one rule is enough.
+# What `scripts/run` builds: all that an installation holds, without the tests.
+add_custom_target(programs)
 foreach(program pangeo-forge pangeo-forge-worker)
   if(TARGET ${program})
+    add_dependencies(programs ${program})
     install(TARGETS ${program} RUNTIME DESTINATION bin)
   endif()
 endforeach()
 if(TARGET pangeo-forge-net)
+  add_dependencies(programs pangeo-forge-net)
   install(TARGETS pangeo-forge-net LIBRARY DESTINATION lib)
 endif()
-install(DIRECTORY extensions DESTINATION share/pangeo-forge)
-install(FILES LICENSE README.md DESTINATION share/doc/pangeo-forge)
 
-# The build tree has the same layout, so that the program needs one rule only.
+install(DIRECTORY extensions DESTINATION share/pangeo-forge)
+install(DIRECTORY examples docs DESTINATION share/doc/pangeo-forge PATTERN ".pangeo-forge" EXCLUDE)
+install(FILES LICENSE README.md SECURITY.md DESTINATION share/doc/pangeo-forge)
+
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share/pangeo-forge)
 file(CREATE_LINK ${PROJECT_SOURCE_DIR}/extensions ${PROJECT_BINARY_DIR}/share/pangeo-forge/extensions SYMBOLIC)

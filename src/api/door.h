@@ -1,6 +1,6 @@
-// The one door between sandboxed extensions and the world: every host call that runs in the core passes it, where
-// permission is checked, the call recorded, and the result bounded. Belongs to the io_context's thread; file work is
-// done on a small pool of its own, HTTP in the net module's thread.
+// The one door between sandboxed extensions and the world: every host call that runs in the core passes it,
+// where permission is checked, the call recorded, and the result bounded. Belongs to the io_context's thread;
+// file work is done on a small pool of its own, HTTP in the net module's thread.
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -19,19 +19,19 @@ namespace pf::api {
 /// What the permissions of a manifest come to for one instance: every `${config.x}` is replaced already.
 struct Grants {
   struct Entry {
-    std::string value;     // host, host:port, *.host, URL; an absolute path; a name
-    bool literal = true;   // written by a person (manifest, or a literal in the instance's config)
+    std::string value;    // host, host:port, *.host, URL; an absolute path; a name
+    bool literal = true;  // written by a person (manifest, or a literal in the instance's config)
   };
   std::vector<Entry> read, write, http;
 };
 
 /// Who calls: one attempt of one instance.
 struct Caller {
-  uint32_t index = 0;                    // the instance's, for the sink
+  uint32_t index = 0;  // the instance's, for the sink
   std::string address;
-  std::string extension;                 // package name
-  std::string manifest;                  // path of its extension.yaml, for hints
-  std::filesystem::path work_folder;     // made when first needed; `tmp/` in it is emptied at its first use
+  std::string extension;              // package name
+  std::string manifest;               // path of its extension.yaml, for hints
+  std::filesystem::path work_folder;  // made when first needed; `tmp/` in it is emptied at its first use
   uint32_t attempt = 1;
   Grants grants;
 };
@@ -40,7 +40,8 @@ struct Caller {
 class Sink {
  public:
   virtual ~Sink() = default;
-  virtual void log(uint32_t index, int level, std::string_view text, const Json* fields) = 0;   // 0 debug … 3 error
+  virtual void log(uint32_t index, int level, std::string_view text,
+                   const Json* fields) = 0;  // 0 debug … 3 error
   virtual void progress(uint32_t index, double done, double total, std::string_view text) = 0;
   virtual void refused(uint32_t index, std::string_view call, const Error& error) = 0;
 };
@@ -48,16 +49,17 @@ class Sink {
 /// One caller's calls. Destroying it cancels what is under way; no callback comes afterwards.
 class Session {
  public:
-  using Answer = std::function<void(Result<std::string>)>;   // CBOR of the result
+  using Answer = std::function<void(Result<std::string>)>;  // CBOR of the result
   virtual ~Session() = default;
-  /// `arguments` is an encoded CBOR array from the sandbox: nothing in it is trusted. Calls that reply (registry)
-  /// answer exactly once, on the loop's thread, possibly before call() returns.
+  /// `arguments` is an encoded CBOR array from the sandbox: nothing in it is trusted. Calls that reply
+  /// (registry) answer exactly once, on the loop's thread, possibly before call() returns.
   virtual void call(int call, std::string_view arguments, Answer answer) = 0;
 };
 
 class Door {
  public:
-  /// `audit_file`: every permissioned call and every refusal is appended there as a JSON line; empty: none is kept.
+  /// `audit_file`: every permissioned call and every refusal is appended there as a JSON line; empty: none is
+  /// kept.
   static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;

@@ -21,13 +21,16 @@ void Writer::head(int major, uint64_t value) {
 }
 
 void Writer::integer(int64_t value) {
-  if (value >= 0) head(0, static_cast<uint64_t>(value));
-  else head(1, static_cast<uint64_t>(-1 - value));
+  if (value >= 0)
+    head(0, static_cast<uint64_t>(value));
+  else
+    head(1, static_cast<uint64_t>(-1 - value));
 }
 
 void Writer::number(double value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53
-  if (value >= -kExact && value <= kExact && value == std::trunc(value) && !(value == 0 && std::signbit(value))) {
+  if (value >= -kExact && value <= kExact && value == std::trunc(value) &&
+      !(value == 0 && std::signbit(value))) {
     integer(static_cast<int64_t>(value));
     return;
   }
@@ -49,8 +52,10 @@ void Writer::bytes(std::string_view value) {
 }
 
 void Writer::text_or_bytes(std::string_view value) {
-  if (is_utf8(value)) text(value);
-  else bytes(value);
+  if (is_utf8(value))
+    text(value);
+  else
+    bytes(value);
 }
 
 Item Reader::next() {
@@ -97,7 +102,8 @@ Item Reader::next() {
       break;
     case 4:
     case 5:
-      // Every element takes a byte at least: a count beyond the rest is a lie, and would be an allocation bomb.
+      // Every element takes a byte at least: a count beyond the rest is a lie, and would be an allocation
+      // bomb.
       if (value > static_cast<uint64_t>(end_ - at_)) {
         fail();
         return item;

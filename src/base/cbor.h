@@ -23,7 +23,7 @@ class Writer {
   void unsigned_integer(uint64_t value) { head(0, value); }
   /// A finite double of integral value within 2^53 is written as an integer.
   void number(double value);
-  void text(std::string_view value);   // marked as text whatever its bytes are; see text_or_bytes
+  void text(std::string_view value);  // marked as text whatever its bytes are; see text_or_bytes
   void bytes(std::string_view value);
   /// Text where the bytes are UTF-8, else a byte string.
   void text_or_bytes(std::string_view value);
@@ -39,8 +39,8 @@ class Writer {
 
 enum class Type : uint8_t { unsigned_int, negative_int, bytes, text, array, map, boolean, null, number, end };
 
-/// One item's head. `number` is the value, the count of an array or map (pairs), or 0/1 of a boolean; a negative
-/// integer is -1 - number. `text` points into the input.
+/// One item's head. `number` is the value, the count of an array or map (pairs), or 0/1 of a boolean; a
+/// negative integer is -1 - number. `text` points into the input.
 struct Item {
   Type type = Type::end;
   uint64_t number = 0;
@@ -56,7 +56,10 @@ class Reader {
   /// The bytes of the next whole item, with all that it contains; empty on error.
   std::string_view next_raw();
   bool ok() const { return ok_; }
-  void fail() { ok_ = false; at_ = end_; }
+  void fail() {
+    ok_ = false;
+    at_ = end_;
+  }
   bool at_end() const { return at_ == end_; }
   size_t offset() const { return static_cast<size_t>(at_ - begin_); }
 
@@ -64,7 +67,7 @@ class Reader {
   uint64_t unsigned_int();
   int64_t integer();
   bool boolean();
-  std::string_view text();             // text or bytes
+  std::string_view text();  // text or bytes
   uint64_t array();
   uint64_t map();
 

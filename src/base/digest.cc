@@ -1,6 +1,7 @@
 #include "base/digest.h"
 
-// The low-level interface pulls a few kilobytes out of libcrypto.a; EVP would pull its providers into every start-up.
+// The low-level interface pulls a few kilobytes out of libcrypto.a; EVP would pull its providers into every
+// start-up.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 

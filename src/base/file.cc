@@ -18,7 +18,8 @@ Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit)
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return tl::unexpected(system_error("cannot read " + path.string(), errno));
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return tl::unexpected(system_error("cannot read " + path.string(), errno));
+  if (::fstat(fd.get(), &info) != 0)
+    return tl::unexpected(system_error("cannot read " + path.string(), errno));
   if (!S_ISREG(info.st_mode)) {
     return refuse("file.not_regular", "cannot read " + path.string() + ": it is no regular file");
   }
@@ -55,7 +56,9 @@ Result<void> write_all(int fd, std::string_view data) {
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view content, bool durable) {
   static std::atomic<uint64_t> counter{0};
-  const auto failed = [&](int code) { return tl::unexpected(system_error("cannot write " + path.string(), code)); };
+  const auto failed = [&](int code) {
+    return tl::unexpected(system_error("cannot write " + path.string(), code));
+  };
   std::filesystem::path temporary = path;
   temporary += "." + std::to_string(::getpid()) + "." + std::to_string(counter++) + ".tmp";
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));

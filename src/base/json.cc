@@ -13,8 +13,10 @@ bool too_deep(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
     if (quoted) {
-      if (c == '\\') ++i;
-      else if (c == '"') quoted = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        quoted = false;
     } else if (c == '"') {
       quoted = true;
     } else if (c == '[' || c == '{') {
@@ -113,8 +115,8 @@ Result<Json> parse_json(std::string_view text) {
     std::string what = e.what();
     if (auto at = what.rfind("; "); at != std::string::npos) what = what.substr(at + 2);
     return refuse("json.syntax",
-                  "not JSON at line " + std::to_string(where.line) + ", column " + std::to_string(where.column) +
-                      ": " + what,
+                  "not JSON at line " + std::to_string(where.line) + ", column " +
+                      std::to_string(where.column) + ": " + what,
                   {}, where);
   }
 }

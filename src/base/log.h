@@ -1,5 +1,5 @@
-// The program's own diagnostics (`-v`, `--log-level`), to stderr through spdlog. What an extension logs is not this:
-// it is an event of its run. Thread-safe.
+// The program's own diagnostics (`-v`, `--log-level`), to stderr through spdlog. What an extension logs is
+// not this: it is an event of its run. Thread-safe.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Where the parts of the installed program are: everything is found relative to the running executable, so that a
-// tree works from any prefix and after it was moved. Thread-safe.
+// Where the parts of the installed program are: everything is found relative to the running executable, so
+// that a tree works from any prefix and after it was moved. Thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +15,8 @@ std::filesystem::path worker_program();
 std::filesystem::path module(const std::string& name);
 /// The bundled extensions: `../share/pangeo-forge/extensions` from the program.
 std::filesystem::path bundled_extensions();
-/// The user's own extensions: `$XDG_DATA_HOME/pangeo-forge/extensions`, by default below `~/.local/share`; empty
-/// when there is no home.
+/// The user's own extensions: `$XDG_DATA_HOME/pangeo-forge/extensions`, by default below `~/.local/share`;
+/// empty when there is no home.
 std::filesystem::path user_extensions();
 
 }  // namespace pf::places

@@ -16,7 +16,8 @@ size_t distance(std::string_view a, std::string_view b) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const size_t cost = a[i - 1] == b[j - 1] ? 0 : 1;
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + cost});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
   return d[a.size()][b.size()];
@@ -55,7 +56,8 @@ std::optional<Milliseconds> parse_duration(std::string_view text) {
   uint64_t smallest = std::numeric_limits<uint64_t>::max();
   while (!text.empty()) {
     double amount = 0;
-    auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
+    auto [end, code] =
+        std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
     if (code != std::errc() || amount < 0) return std::nullopt;
     text.remove_prefix(static_cast<size_t>(end - text.data()));
     size_t letters = 0;
@@ -90,11 +92,9 @@ std::string format_duration(Milliseconds duration) {
 }
 
 std::optional<uint64_t> parse_bytes(std::string_view text) {
-  static constexpr Unit kUnits[] = {{"", 1},          {"B", 1},
-                                    {"KiB", 1 << 10}, {"MiB", 1 << 20},
-                                    {"GiB", 1 << 30}, {"KB", 1000},
-                                    {"MB", 1000000},  {"GB", 1000000000},
-                                    {"kB", 1000}};
+  static constexpr Unit kUnits[] = {{"", 1},          {"B", 1},           {"KiB", 1 << 10},
+                                    {"MiB", 1 << 20}, {"GiB", 1 << 30},   {"KB", 1000},
+                                    {"MB", 1000000},  {"GB", 1000000000}, {"kB", 1000}};
   uint64_t amount = 0;
   auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), amount);
   if (code != std::errc()) return std::nullopt;

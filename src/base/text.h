@@ -22,9 +22,11 @@ std::string format_duration(Milliseconds duration);
 /// `256MiB`, `1GiB`, `64KiB`, `10MB`, `512` (bytes); nullopt for anything else.
 std::optional<uint64_t> parse_bytes(std::string_view text);
 std::string format_bytes(uint64_t bytes);
-/// Shell-like match of a whole text: `*` any run, `?` one character, `[abc]`; no special case for `/`. Linear time.
+/// Shell-like match of a whole text: `*` any run, `?` one character, `[abc]`; no special case for `/`. Linear
+/// time.
 bool glob_match(std::string_view pattern, std::string_view text);
-/// Cuts to at most `width` code points, ending in `…` where something was cut; control characters become spaces.
+/// Cuts to at most `width` code points, ending in `…` where something was cut; control characters become
+/// spaces.
 std::string shorten(std::string_view text, size_t width);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 

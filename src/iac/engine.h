@@ -1,5 +1,5 @@
-// The one interface to infrastructure state: a stack for each instance. Nothing above it knows Pulumi or any file
-// format. Methods may be called from any thread, for different stacks at once.
+// The one interface to infrastructure state: a stack for each instance. Nothing above it knows Pulumi or any
+// file format. Methods may be called from any thread, for different stacks at once.
 #pragma once
 
 #include <filesystem>
@@ -19,18 +19,19 @@ struct StackId {
 
 /// What a stack holds besides resources. Values are encoded CBOR.
 struct StackContent {
-  std::string state;     // self.state: a map; empty when there is none
-  std::string outputs;   // self.outputs: a map; empty when there are none
+  std::string state;    // self.state: a map; empty when there is none
+  std::string outputs;  // self.outputs: a map; empty when there are none
 };
 
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::string_view name() const = 0;
-  /// What the stack holds; nullopt when there is no such stack. Errors `stack.damaged`, `stack.unsupported`, `os.*`.
+  /// What the stack holds; nullopt when there is no such stack. Errors `stack.damaged`, `stack.unsupported`,
+  /// `os.*`.
   virtual Result<std::optional<StackContent>> read(const StackId& id) = 0;
-  /// Makes the stack hold exactly this state and these outputs, durably (fsync) before it returns. Makes the stack
-  /// when there is none. Error `stack.secret`, `os.*`: then the stack is as it was.
+  /// Makes the stack hold exactly this state and these outputs, durably (fsync) before it returns. Makes the
+  /// stack when there is none. Error `stack.secret`, `os.*`: then the stack is as it was.
   virtual Result<void> export_content(const StackId& id, const StackContent& content) = 0;
 };
 

@@ -1,6 +1,6 @@
-// What happens in a run, as the orchestrator tells it: report/ turns it into a live view, lines, or JSON. Events come
-// on the loop's thread, in order; those that tell a result come only after it is durable. Views are valid during
-// the call.
+// What happens in a run, as the orchestrator tells it: report/ turns it into a live view, lines, or JSON.
+// Events come on the loop's thread, in order; those that tell a result come only after it is durable. Views
+// are valid during the call.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,23 @@ namespace pf::orchestrator {
 
 /// An instance as reports know it; `index` is its place in RunStarted::instances.
 struct InstanceInfo {
-  std::string address;          // `type.name` or `type.name["key"]`
+  std::string address;  // `type.name` or `type.name["key"]`
   std::string type;
 };
 
 struct RunStarted {
   std::string run, pipeline, file;
   WallTime time{};
-  const std::vector<InstanceInfo>* instances = nullptr;   // lives as long as the run
+  const std::vector<InstanceInfo>* instances = nullptr;  // lives as long as the run
   const Json* sandbox = nullptr;
-  std::string log_file;         // where the run's log lines are kept
+  std::string log_file;  // where the run's log lines are kept
 };
 
-struct InstanceStarted { uint32_t index; uint32_t attempt; WallTime time; };
+struct InstanceStarted {
+  uint32_t index;
+  uint32_t attempt;
+  WallTime time;
+};
 
 struct AttemptFailed {
   uint32_t index;
@@ -45,25 +49,45 @@ struct InstanceFinished {
   state::InstanceResult result;
   uint32_t attempts;
   Milliseconds duration;
-  std::string_view outputs;     // CBOR map, or empty
-  const Error* error;           // null when there is none
-  std::string_view blocked_by;  // address; for blocked and skipped
-  std::string_view work_folder; // where a failed attempt's files were kept; else empty
+  std::string_view outputs;      // CBOR map, or empty
+  const Error* error;            // null when there is none
+  std::string_view blocked_by;   // address; for blocked and skipped
+  std::string_view work_folder;  // where a failed attempt's files were kept; else empty
 };
 
 enum class LogLevel : uint8_t { debug, info, warn, error };
-struct LogLine { uint32_t index; WallTime time; LogLevel level; std::string_view message; const Json* fields; };
-struct Progress { uint32_t index; WallTime time; double done; double total; std::string_view text; };  // total 0: unknown
-struct Refused { uint32_t index; WallTime time; std::string_view call; const Error* error; };
-struct RunFailure { WallTime time; const Error* error; };   // an error of the run itself, such as a full disk
+struct LogLine {
+  uint32_t index;
+  WallTime time;
+  LogLevel level;
+  std::string_view message;
+  const Json* fields;
+};
+struct Progress {
+  uint32_t index;
+  WallTime time;
+  double done;
+  double total;
+  std::string_view text;
+};  // total 0: unknown
+struct Refused {
+  uint32_t index;
+  WallTime time;
+  std::string_view call;
+  const Error* error;
+};
+struct RunFailure {
+  WallTime time;
+  const Error* error;
+};  // an error of the run itself, such as a full disk
 
 struct RunFinished {
   WallTime time;
   state::RunResult result;
   Milliseconds duration;
-  const std::vector<state::InstanceRecord>* instances;    // in index order
+  const std::vector<state::InstanceRecord>* instances;  // in index order
   uint32_t refused_calls;
-  std::string command;          // what to type to go on, or empty
+  std::string command;  // what to type to go on, or empty
 };
 
 /// Receives a run's events.

@@ -1,5 +1,5 @@
-// A YAML document as a tree with positions. Nodes and their text live in the Document's arena and are immutable after
-// reading: any thread may read them while the Document lives.
+// A YAML document as a tree with positions. Nodes and their text live in the Document's arena and are
+// immutable after reading: any thread may read them while the Document lives.
 #pragma once
 
 #include <cstdint>
@@ -25,26 +25,33 @@ struct Entry;
 /// One value with the place it was written at. 32 bytes; copies share what they point to.
 struct Node {
   Kind kind = Kind::null;
-  bool quoted = false;      // a scalar in quotes or a block: always Kind::string
-  bool computed = false;    // some text in it holds `${`: set by the reader on the scalar and all that contain it
+  bool quoted = false;  // a scalar in quotes or a block: always Kind::string
+  bool computed =
+      false;  // some text in it holds `${`: set by the reader on the scalar and all that contain it
+  bool escaped = false;  // some text in it holds `$${`, a literal `${`: set as `computed` is
+  uint16_t file = 0;     // index into Document::files
+  bool verbatim =
+      false;  // an expression's text stands in the file as it is here, so that its columns can be told
   uint8_t reserved = 0;
-  uint16_t file = 0;        // index into Document::files
-  uint16_t reserved2 = 0;
-  uint32_t line = 0;        // 1-based
-  uint32_t column = 0;      // 1-based
-  uint32_t size = 0;        // bytes of a string, items of a list, entries of a map
+  uint32_t line = 0;    // 1-based
+  uint32_t column = 0;  // 1-based
+  uint32_t size = 0;    // bytes of a string, items of a list, entries of a map
   union {
     bool boolean;
     int64_t integer;
     double number;
-    const char* text;       // Kind::string, and the literal text of every other scalar is not kept
+    const char* text;  // Kind::string, and the literal text of every other scalar is not kept
     const Node* items;
     const Entry* entries;
     uint64_t bits = 0;
   };
 
-  std::string_view string() const { return kind == Kind::string ? std::string_view(text, size) : std::string_view(); }
-  std::span<const Node> list() const { return kind == Kind::list ? std::span<const Node>(items, size) : std::span<const Node>(); }
+  std::string_view string() const {
+    return kind == Kind::string ? std::string_view(text, size) : std::string_view();
+  }
+  std::span<const Node> list() const {
+    return kind == Kind::list ? std::span<const Node>(items, size) : std::span<const Node>();
+  }
   std::span<const Entry> map() const;
   /// The value of a key of a map, or null. Linear.
   const Node* find(std::string_view key) const;
@@ -52,7 +59,7 @@ struct Node {
 };
 
 struct Entry {
-  Node key;                 // Kind::string always: YAML keys of another kind are kept as their literal text
+  Node key;  // Kind::string always: YAML keys of another kind are kept as their literal text
   Node value;
 };
 
@@ -74,13 +81,23 @@ class Document {
   /// The folder that relative paths written in that file start from.
   const std::filesystem::path& folder(uint16_t index) const { return files_[index].folder; }
   uint16_t add_file(std::string name, std::filesystem::path folder);
+  size_t file_count() const { return files_.size(); }
   Where where(const Node& node, std::string path = {}) const;
 
   // For those who build nodes: everything is allocated in the arena.
   std::string_view intern(std::string_view text);
   Node make_string(std::string_view text, const Node& at);
-  Node make_list(const std::vector<Node>& items, const Node& at);
-  Node make_map(const std::vector<Entry>& entries, const Node& at);
+  // `at` gives the position; `computed` and `escaped` are true where they are in some item.
+  Node make_list(const std::vector<Node>& items, const Node& at) {
+    return make_list(std::span<const Node>(items), at);
+  }
+  Node make_map(const std::vector<Entry>& entries, const Node& at) {
+    return make_map(std::span<const Entry>(entries), at);
+  }
+  Node make_list(std::span<const Node> items, const Node& at);
+  Node make_map(std::span<const Entry> entries, const Node& at);
+  /// A JSON value with the position of `at` on every node; byte strings become text. Nesting must be bounded.
+  Node make_json(const Json& value, const Node& at);
 
  private:
   struct File {
@@ -92,7 +109,11 @@ class Document {
   Node root_;
 };
 
+static_assert(sizeof(Node) == 32 && sizeof(Entry) == 64);
+
 /// The plain value of a node, expressions left as text. Depth is bounded by the reader.
 Json to_json(const Node& node);
+/// A scalar as JSON prints it, text without quotes: `3`, `1.5`, `true`, `null`. Empty for a list or map.
+std::string scalar_text(const Node& node);
 
 }  // namespace pf::pipeline

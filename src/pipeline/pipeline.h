@@ -71,7 +71,7 @@ struct LoadOptions {
   std::filesystem::path file;    // as the user typed it
   std::string pipeline;          // `--pipeline`; may be empty when the file holds one
   std::vector<std::pair<std::string, std::string>> variables;   // `--var k=v`, v is YAML
-  std::function<const char*(const std::string&)> environment;   // getenv by default
+  std::function<const char*(const std::string&)> environment;   // getenv by default; read while loading only
 };
 
 class Pipeline {
@@ -115,8 +115,14 @@ class Outputs {
   virtual const Json* of(uint32_t instance) = 0;
 };
 
-/// An instance's configuration with every expression evaluated, built in `scratch`, which must outlive it and be given
-/// the pipeline's files first (it is done here). Marks stay those of the written nodes.
+/// An instance's configuration with every expression evaluated that is known before anything runs. What refers to other
+/// instances stays as it is written, with `computed` set. Built in `scratch`, which, like the pipeline, must outlive it
+/// and is given the pipeline's files here where it has none. load() has found every error there is; should one come up
+/// none the less, it is appended and its text stays as it is.
+Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scratch, Errors& errors);
+
+/// An instance's configuration with every expression evaluated. Built in `scratch` as evaluate_static does. Marks stay
+/// those of the written nodes. Errors `expression.*`: the first one.
 struct Evaluated {
   Node config;
   std::vector<std::string> from_outputs;   // configuration paths whose value came from another instance's outputs

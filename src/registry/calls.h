@@ -1,5 +1,5 @@
-// The one table of host calls: what an extension can ask for, with types, permission, and where it runs. The binding
-// in the VM, the door's check and the audit record are made from it. Immutable; thread-safe.
+// The one table of host calls: what an extension can ask for, with types, permission, and where it runs. The
+// binding in the VM, the door's check and the audit record are made from it. Immutable; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,13 @@ struct Argument {
 };
 
 struct Call {
-  std::string_view name;          // as after `forge.`: "fs.read"
+  std::string_view name;  // as after `forge.`: "fs.read"
   Place place = Place::core;
   Permission permission = Permission::none;
-  bool replies = true;            // false: the VM does not wait (log, progress)
+  bool replies = true;  // false: the VM does not wait (log, progress)
   std::span<const Argument> arguments;
-  std::string_view result;        // type and meaning, for people
-  std::string_view doc;           // one sentence
+  std::string_view result;  // type and meaning, for people
+  std::string_view doc;     // one sentence
 };
 
 /// All calls; a call's index is its number in frames.

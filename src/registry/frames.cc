@@ -5,7 +5,8 @@
 
 namespace pf::frames {
 
-static_assert(std::endian::native == std::endian::little, "frame lengths are written as the machine has them");
+static_assert(std::endian::native == std::endian::little,
+              "frame lengths are written as the machine has them");
 
 size_t begin(std::string& out) {
   const size_t start = out.size();

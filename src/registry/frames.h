@@ -1,7 +1,7 @@
-// Frames between the core and a worker: a little-endian u32 length, then one CBOR array whose first item is the kind.
-// Frames are positional; every frame that concerns a job carries the job's epoch, which grows with every job that is
-// sent to a worker. A frame of a past or unknown epoch, a malformed one, one over kMaxFrame bytes or over
-// cbor::kMaxDepth levels kills the worker that sent it. No state; thread-safe.
+// Frames between the core and a worker: a little-endian u32 length, then one CBOR array whose first item is
+// the kind. Frames are positional; every frame that concerns a job carries the job's epoch, which grows with
+// every job that is sent to a worker. A frame of a past or unknown epoch, a malformed one, one over kMaxFrame
+// bytes or over cbor::kMaxDepth levels kills the worker that sent it. No state; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace pf::frames {
 
-inline constexpr uint32_t kMaxFrame = 16U << 20;   // payload bytes
+inline constexpr uint32_t kMaxFrame = 16U << 20;  // payload bytes
 inline constexpr size_t kHeader = 4;
 
 /// core -> worker: below 16; worker -> core: 16 and up.
@@ -31,7 +31,8 @@ enum class Kind : uint8_t {
   ready = 16,
   /// [17, epoch, request, call, [arguments…]]: a host call; request 0 expects no reply.
   call = 17,
-  /// [18, epoch, true, outputs | value, state | null, cpu_us, peak_bytes] or [18, epoch, false, error, cpu_us, peak_bytes]
+  /// [18, epoch, true, outputs | value, state | null, cpu_us, peak_bytes] or [18, epoch, false, error,
+  /// cpu_us, peak_bytes]
   done = 18,
   /// [19, epoch]: the job of a revoke, untouched.
   returned = 19,
@@ -41,7 +42,8 @@ enum class Kind : uint8_t {
 
 /// What a run frame asks for, and the items that follow in it.
 enum class JobKind : uint8_t {
-  /// name, type, stack, config, state | null, runtime | null, attempt: initialize, execute, get_output_data, cleanup.
+  /// name, type, stack, config, state | null, runtime | null, attempt: initialize, execute, get_output_data,
+  /// cleanup.
   /// Done's value is the outputs (a map), its state what self.state held at cleanup (null when it was empty).
   instance = 0,
   /// nothing more: runs the function that bootstrap.lua returns; Done's value is what it returned.
@@ -50,7 +52,8 @@ enum class JobKind : uint8_t {
   models = 2,
 };
 
-/// Starts a frame in `out`: leaves room for the length. finish() fills it in. Several frames may follow each other.
+/// Starts a frame in `out`: leaves room for the length. finish() fills it in. Several frames may follow each
+/// other.
 size_t begin(std::string& out);
 void finish(std::string& out, size_t start);
 

@@ -1,6 +1,6 @@
-// The run store: what ran, with what result and outputs, in SQLite. Writes are queued to one writer thread that
-// commits in groups; nothing is reported before its on_durable callback. Reading is possible from any process while
-// a run goes on. See design.md "Durability".
+// The run store: what ran, with what result and outputs, in SQLite. Writes are queued to one writer thread
+// that commits in groups; nothing is reported before its on_durable callback. Reading is possible from any
+// process while a run goes on. See design.md "Durability".
 #pragma once
 
 #include <cstdint>
@@ -19,39 +19,49 @@ namespace pf::state {
 
 /// The vocabulary of results (docs/interface.md). `none` = not finished.
 enum class InstanceResult : uint8_t {
-  none, succeeded, cached, failed, timed_out, crashed, cancelled, skipped, blocked, excluded,
+  none,
+  succeeded,
+  cached,
+  failed,
+  timed_out,
+  crashed,
+  cancelled,
+  skipped,
+  blocked,
+  excluded,
 };
 std::string_view to_text(InstanceResult result);
 enum class RunResult : uint8_t { none, succeeded, failed, cancelled, timed_out };
 std::string_view to_text(RunResult result);
 
 struct RunRecord {
-  std::string id;               // time-ordered, unique: `20261121-101205-7f3a`
+  std::string id;  // time-ordered, unique: `20261121-101205-7f3a`
   std::string pipeline;
-  std::string file;             // absolute path of the pipeline file
+  std::string file;  // absolute path of the pipeline file
   WallTime started{};
-  WallTime finished{};          // epoch 0 while running, or when the process died
+  WallTime finished{};  // epoch 0 while running, or when the process died
   RunResult result = RunResult::none;
   uint32_t instances = 0;
-  std::string details;          // JSON text: sandbox, refused calls, command line
+  std::string details;  // JSON text: sandbox, refused calls, command line
 };
 
 struct AttemptRecord {
-  uint32_t instance = 0;        // index in the run
-  uint32_t attempt = 1;         // 1-based
+  uint32_t instance = 0;     // index in the run
+  uint32_t attempt = 1;      // 1-based
+  std::string address = {};  // names the instance where the run dies before it finishes; may be empty
 };
 
 /// How an instance ended in one run.
 struct InstanceRecord {
-  uint32_t instance = 0;        // index in the run
-  std::string address;          // `type.name` or `type.name["key"]`
+  uint32_t instance = 0;  // index in the run
+  std::string address;    // `type.name` or `type.name["key"]`
   InstanceResult result = InstanceResult::none;
   uint32_t attempts = 0;
   WallTime started{};
   Milliseconds duration{0};
-  std::string outputs;          // CBOR map; empty when there are none
-  std::string error;            // JSON text {code, message, hint, …}; empty when it succeeded
-  std::string blocked_by;       // address
+  std::string outputs;     // CBOR map; empty when there are none
+  std::string error;       // JSON text {code, message, hint, …}; empty when it succeeded
+  std::string blocked_by;  // address
   uint64_t cpu_us = 0;
   uint64_t peak_bytes = 0;
 };
@@ -61,6 +71,9 @@ struct InstanceRecord {
 class Lock {
  public:
   static Result<Lock> acquire(const std::filesystem::path& state_folder, const std::string& command);
+  /// Who holds the folder now, as messages name it (`pid 42 on host h since …`); nullopt: nobody. Writes
+  /// nothing.
+  static std::optional<std::string> held_by(const std::filesystem::path& state_folder);
   Lock(Lock&&) noexcept;
   Lock& operator=(Lock&&) noexcept;
   ~Lock();
@@ -70,16 +83,20 @@ class Lock {
   int fd_ = -1;
 };
 
-/// Writes one run at a time. The owner holds the Lock. Methods are called from one thread; callbacks come through
-/// `post`, which must be callable from the writer thread (for an io_context: asio::post).
+/// Writes one run at a time. The owner holds the Lock. Methods are called from one thread; callbacks come
+/// through `post`, which must be callable from the writer thread (for an io_context: asio::post).
 class Writer {
  public:
   using Callback = std::function<void()>;
   using Post = std::function<void(Callback)>;
-  /// Opens or makes `state.db`. Errors: `state.damaged`, `state.newer`, `state.read_only`, `os.*`; each names the file.
+  /// Opens or makes `state.db`. Errors: `state.damaged`, `state.newer`, `state.read_only`, `state.full`,
+  /// `state.busy`, `state.failed`, `os.*`; each names the file. `on_error` comes once, through `post` like
+  /// the callbacks: after it nothing more is written, and the callbacks of what was not durable by then never
+  /// come.
   static Result<std::unique_ptr<Writer>> open(const std::filesystem::path& state_folder, Post post,
                                               std::function<void(Error)> on_error);
-  virtual ~Writer() = default;   // drains the queue
+  virtual ~Writer() = default;  // drains the queue
+  /// Written at once, as is finish_run; the others wait for company, at most about 5 ms.
   virtual void begin_run(const RunRecord& run, Callback on_durable) = 0;
   virtual void start_attempt(const AttemptRecord& attempt, WallTime at) = 0;
   virtual void finish_instance(InstanceRecord record, Callback on_durable) = 0;
@@ -92,14 +109,18 @@ class Writer {
 /// Reads; opens the database read-only and creates no file. Any thread, one at a time.
 class Reader {
  public:
-  /// Error `state.none` when there is no state.db; `state.damaged`, `state.newer`.
+  /// Error `state.none` when there is no state.db; `state.damaged`, `state.newer`, `state.busy`, `os.*`. The
+  /// calls below have the same errors: each opens the file anew and sees one consistent moment of it.
   static Result<std::unique_ptr<Reader>> open(const std::filesystem::path& state_folder);
   virtual ~Reader() = default;
   virtual Result<std::optional<RunRecord>> last_run(const std::string& pipeline) = 0;
+  /// Newest first.
   virtual Result<std::vector<RunRecord>> runs(const std::string& pipeline, size_t limit) = 0;
-  /// All instances of a run that are finished, and those started with result `none`.
+  /// All instances of a run that are finished, and those started with result `none`, by index. Empty for an
+  /// unknown run.
   virtual Result<std::vector<InstanceRecord>> instances(const std::string& run) = 0;
-  /// The last success of each address of a pipeline, in any run.
+  /// The last success of each address of a pipeline, in any run; newest first. `cached` is no success of its
+  /// own.
   virtual Result<std::vector<InstanceRecord>> latest(const std::string& pipeline) = 0;
 };
 

@@ -1,6 +1,6 @@
-// The core's side of workers: starts the guardian, keeps a pool of workers for each extension package, sends jobs
-// and host call replies, kills what is past its hard deadline. Everything here belongs to the thread that runs the
-// io_context; callbacks come on that thread, never from inside submit(), reply() or cancel().
+// The core's side of workers: starts the guardian, keeps a pool of workers for each extension package, sends
+// jobs and host call replies, kills what is past its hard deadline. Everything here belongs to the thread
+// that runs the io_context; callbacks come on that thread, never from inside submit(), reply() or cancel().
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -19,30 +19,30 @@ namespace pf::worker {
 struct Package {
   std::string name;
   std::string version;
-  std::string load;                      // the payload of a load frame after its kind: one encoded map
-  uint64_t memory = 256ULL << 20;        // bytes; RLIMIT_AS follows from it
+  std::string load;                // the payload of a load frame after its kind: one encoded map
+  uint64_t memory = 256ULL << 20;  // bytes; RLIMIT_AS follows from it
 };
 
 /// One piece of work for one worker.
 struct Job {
-  uint64_t id = 0;                       // the client's own; unique among unfinished jobs
-  std::string body;                      // encoded items of a run frame after the epoch: JobKind and soft_ms, cpu_ms, …
-  uint32_t items = 0;                    // how many items `body` holds
-  Milliseconds hard{0};                  // SIGKILL so long after the job's start; 0 = never
+  uint64_t id = 0;       // the client's own; unique among unfinished jobs
+  std::string body;      // encoded items of a run frame after the epoch: JobKind and soft_ms, cpu_ms, …
+  uint32_t items = 0;    // how many items `body` holds
+  Milliseconds hard{0};  // SIGKILL so long after the job's start; 0 = never
 };
 
 /// What came of a job.
 struct Done {
   enum class Status : uint8_t {
     succeeded,
-    failed,      // the extension raised, or a limit of the VM was met: see error.code
-    timed_out,   // killed at the hard deadline (the soft one ends as failed with code `deadline.attempt`)
-    crashed,     // the worker died, or sent what no worker of ours sends
-    cancelled,   // by cancel()
+    failed,     // the extension raised, or a limit of the VM was met: see error.code
+    timed_out,  // killed at the hard deadline (the soft one ends as failed with code `deadline.attempt`)
+    crashed,    // the worker died, or sent what no worker of ours sends
+    cancelled,  // by cancel()
   } status = Status::failed;
-  std::string value;                     // CBOR, where succeeded
-  std::string state;                     // CBOR, empty where there is none
-  Error error;                           // where not succeeded
+  std::string value;  // CBOR, where succeeded
+  std::string state;  // CBOR, empty where there is none
+  Error error;        // where not succeeded
   uint64_t cpu_us = 0;
   uint64_t peak_bytes = 0;
 };
@@ -59,15 +59,18 @@ class Client {
   virtual void job_done(uint64_t job, Done done) = 0;
   /// The pool may take jobs that it refused before.
   virtual void room() = 0;
+  /// Whether the number of running jobs may grow now: asked when jobs that were queued behind one that takes
+  /// long have been given back. While it is false they wait for a worker of their pool to become free.
+  virtual bool may_start() { return false; }
 };
 
 /// The workers of one package.
 class Pool {
  public:
   virtual ~Pool() = default;
-  /// Takes the job, or leaves it and returns false when no worker has room: then Client::room comes later. With
-  /// `may_start` false the job is only queued behind a running one of the same pool (when jobs are short), so that
-  /// the number of running jobs does not grow.
+  /// Takes the job, or leaves it and returns false when no worker has room: then Client::room comes later.
+  /// With `may_start` false the job is only queued behind a running one of the same pool (when jobs are
+  /// short), so that the number of running jobs does not grow.
   virtual bool offer(Job& job, bool may_start) = 0;
   /// Workers with a running job.
   virtual int running() const = 0;
@@ -78,19 +81,22 @@ class Pool {
 };
 
 struct Options {
-  std::filesystem::path program;         // pangeo-forge-worker
-  int max_workers = 16;                  // of each pool
-  Milliseconds idle_timeout{10000};      // idle workers beyond the first of a pool end after this
+  std::filesystem::path program;     // pangeo-forge-worker
+  int max_workers = 16;              // of each pool
+  Milliseconds idle_timeout{10000};  // idle workers beyond the first of a pool end after this
 };
 
 class Supervisor {
  public:
   /// Starts the guardian. Errors: `worker.start`; `sandbox.unavailable` where the kernel has no seccomp.
   static Result<std::unique_ptr<Supervisor>> start(asio::io_context& loop, Options options);
-  virtual ~Supervisor() = default;       // kills and forgets everything
+  /// Kills and forgets everything, and waits until the guardian is reaped (about a millisecond, at most two
+  /// seconds). Not from inside a callback of Client. Nobody else may reap it (no waitpid(-1) in the program).
+  virtual ~Supervisor() = default;
   /// The package and the client must outlive the pool.
   virtual std::unique_ptr<Pool> pool(const Package& package, Client& client) = 0;
-  /// What the OS sandbox of workers has in force, as probed in a worker: {seccomp, landlock_abi, …}; see sandbox.h.
+  /// What the OS sandbox of workers has in force, as probed in a worker: {seccomp, landlock_abi, …}; see
+  /// sandbox.h.
   virtual const Json& sandbox() const = 0;
 };
 

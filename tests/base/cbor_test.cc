@@ -56,9 +56,10 @@ TEST(Cbor, AcceptsSixtyFourLevelsAndRefusesOneMore) {
 }
 
 TEST(Cbor, RefusesWhatIsTruncatedReservedOrFollowedBySomething) {
-  for (std::string_view bytes : {std::string_view(""), std::string_view("\x61"), std::string_view("\x82\x01"),
-                                 std::string_view("\x1c"), std::string_view("\x9f\xff"), std::string_view("\xc0\x01"),
-                                 std::string_view("\x01\x01"), std::string_view("\x9b\xff\xff\xff\xff\xff\xff\xff\xff")}) {
+  for (std::string_view bytes :
+       {std::string_view(""), std::string_view("\x61"), std::string_view("\x82\x01"),
+        std::string_view("\x1c"), std::string_view("\x9f\xff"), std::string_view("\xc0\x01"),
+        std::string_view("\x01\x01"), std::string_view("\x9b\xff\xff\xff\xff\xff\xff\xff\xff")}) {
     auto result = cbor::scan(bytes);
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, "cbor.malformed");

@@ -77,7 +77,8 @@ TEST(Error, SaysWhereWhatAndHint) {
   error.message = "expected an integer, found text";
   error.hint = "remove the quotes";
   error.where = {"a.yaml", 3, 7, "example.first.retries"};
-  EXPECT_EQ(error.text(), "a.yaml:3:7: expected an integer, found text [config.type]\n  hint: remove the quotes");
+  EXPECT_EQ(error.text(),
+            "a.yaml:3:7: expected an integer, found text [config.type]\n  hint: remove the quotes");
 }
 
 }  // namespace

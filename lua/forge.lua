@@ -1,0 +1,95 @@
+-- The `forge` table: what `require "forge"` returns. The calls come from the registry (src/registry/calls.cc).
+local host, base, errors, async = ...
+local getmetatable, setmetatable, tostring, type = base.getmetatable, base.setmetatable, base.tostring, base.type
+local match = base.string.match
+local send, receive = host.send, async.receive
+
+local forge = {}
+local marks = { list = {}, map = {} }
+
+-- A namespace: names that are not in it raise an error that says what there is.
+local function namespace(path)
+  local members = {}
+  return setmetatable(members, {
+    __metatable = "namespace",
+    __index = function(_, name)
+      local near = host.nearest(tostring(name), members)
+      errors.raise("call.unknown", path .. "." .. tostring(name) .. " does not exist"
+        .. (near ~= "" and "; did you mean " .. path .. "." .. near .. "?" or ""), "", false)
+    end,
+  })
+end
+
+-- A call of the core: `send` checks and encodes the arguments and returns the request's number, or nil where no reply
+-- will come.
+local function core_call(index)
+  return function(...)
+    local id = send(index, ...)
+    if id then return receive(id) end
+  end
+end
+
+-- What an HTTP call returns: {status, headers, body} and :json().
+local Response = {}
+Response.__index = Response
+
+local function http_call(index)
+  return function(...)
+    local response = receive(send(index, ...))
+    return type(response) == "table" and setmetatable(response, Response) or response
+  end
+end
+
+local api = namespace("forge")
+forge.api = api
+forge.marks = marks
+
+for _, call in base.ipairs(host.calls) do
+  local group, name = match(call.name, "^([%w_]+)%.([%w_]+)$")
+  local f = call.run or (group == "http" and http_call or core_call)(call.index)
+  if group then
+    local there = base.rawget(api, group)
+    if not there then
+      there = namespace("forge." .. group)
+      api[group] = there
+    end
+    there[name] = f
+  else
+    api[call.name] = f
+  end
+end
+
+local decode = api.json.decode
+function Response:json()
+  if type(self) ~= "table" or type(self.body) ~= "string" then
+    errors.raise("call.argument", "response:json(): the response has no body; call it with a colon", "", false)
+  end
+  return decode(self.body)
+end
+
+api.null = host.null
+api.fail = errors.fail
+api.try = errors.try
+
+api.async = namespace("forge.async")
+for _, name in base.ipairs { "spawn", "await", "all", "race", "map" } do api.async[name] = async[name] end
+
+local function mark(call, kind)
+  return function(t)
+    if t == nil then t = {} end
+    if type(t) ~= "table" then
+      errors.raise("call.argument", call .. ": argument 1 must be a table, found " .. type(t), "", false)
+    end
+    local old = getmetatable(t)
+    if old ~= nil and old ~= marks.list and old ~= marks.map then
+      errors.raise("call.argument", call .. ": the table has a metatable of its own", "", false)
+    end
+    return setmetatable(t, marks[kind])
+  end
+end
+
+-- forge.list(t), forge.map(t): t, which stays a list or a map when it is empty.
+api.list = mark("forge.list", "list")
+api.map = mark("forge.map", "map")
+
+return forge

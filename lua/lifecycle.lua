@@ -1,0 +1,128 @@
+-- What a job does: the life of an instance, the package's bootstrap, or its models.
+local host, base, errors, async, forge, sandbox = ...
+local error, getmetatable, next, pcall, setmetatable, tostring, type, xpcall =
+  base.error, base.getmetatable, base.next, base.pcall, base.setmetatable, base.tostring, base.type, base.xpcall
+local keep, on_error = host.keep, host.on_error
+local require, randomseed = sandbox.require, base.math.randomseed
+local warn = forge.api.log.warn
+
+-- What every extension's class has.
+local Base = {}
+Base.__index = Base
+
+function Base:get_output_data() return self.outputs end
+
+local classes = setmetatable({}, { __mode = "k" })
+
+-- forge.extension{config = models.X} -> a class for the methods initialize, execute, get_output_data, cleanup.
+forge.api.extension = function(options)
+  if type(options) ~= "table" then
+    errors.raise("call.argument", "forge.extension: argument 1 must be a table {config = …}, found " .. type(options),
+      "", false)
+  end
+  for key, value in next, options do
+    if key ~= "config" then
+      errors.raise("call.argument", "forge.extension: there is no option `" .. tostring(key) .. "`; there is config",
+        "", false)
+    end
+    if type(value) ~= "table" then
+      errors.raise("call.argument", "forge.extension: config must be a model of models.lua, found " .. type(value), "",
+        false)
+    end
+  end
+  local class = setmetatable({}, Base)
+  class.__index = class
+  classes[class] = true
+  return class
+end
+
+local function call(object, name)
+  local method = object[name]
+  if method == nil then return end
+  if type(method) ~= "function" then
+    errors.raise("extension.class", "the extension's `" .. name .. "` must be a function, found " .. type(method), "",
+      false)
+  end
+  return method(object)
+end
+
+local function work(object)
+  call(object, "initialize")
+  if object.execute == nil then
+    errors.raise("extension.class", "the extension has no `execute`", "add function Extension:execute() … end", false)
+  end
+  call(object, "execute")
+  async.settle(warn)
+  keep("outputs", call(object, "get_output_data"))
+end
+
+local function clean(object)
+  call(object, "cleanup")
+  async.settle(warn)
+end
+
+local function hand_over(object)
+  local state = base.rawget(object, "state")
+  object.state = {}
+  if state == nil or type(state) == "table" and next(state) == nil then return end
+  keep("state", state)
+end
+
+-- cleanup follows also when the work failed; then its own failure is only logged, and no state is handed over.
+local function instance(name, stack, attempt, config, state, runtime)
+  local entry = host.module("init") and "init" or "extension"
+  local class = require(entry)
+  if type(class) ~= "table" or not classes[class] then
+    errors.raise("extension.class", entry .. ".lua must return what forge.extension{…} made, found " .. type(class),
+      "end the file with the line `return Extension`, its class", false)
+  end
+  local object = setmetatable({
+    name = name, config = config, stack = { name = stack }, attempt = attempt, runtime = runtime, state = state or {},
+    outputs = {},
+  }, class)
+  local ok, problem = xpcall(work, on_error, object)
+  if ok then
+    clean(object)
+    hand_over(object)
+    return
+  end
+  if not host.expired() then
+    local clean_ok, other = pcall(clean, object)
+    if not clean_ok then warn("cleanup after the failure failed too: " .. tostring(errors.normal(other))) end
+  end
+  error(problem, 0)
+end
+
+local function bootstrap()
+  local f = require("bootstrap")
+  if type(f) ~= "function" then
+    errors.raise("extension.bootstrap", "bootstrap.lua must return a function, found " .. type(f), "", false)
+  end
+  local value = f()
+  async.settle(warn)
+  keep("runtime", value)
+end
+
+local function models()
+  local list = require("models")
+  if type(list) ~= "table" or getmetatable(list) == "task" then
+    errors.raise("extension.models", "models.lua must return a table of models, found " .. type(list),
+      "return { Config = s.object { … } }", false)
+  end
+  for name, model in next, list do
+    if type(name) ~= "string" or type(model) ~= "table" then
+      errors.raise("extension.models", "models.lua: `" .. tostring(name) .. "` must be a model, found " .. type(model),
+        "write Config = s.object { … }", false)
+    end
+  end
+  keep("models", list)
+end
+
+local kinds = { [0] = instance, bootstrap, models }
+
+-- math.random begins with another number in every job: `seed` is drawn from the system when the worker starts and
+-- stepped for each job. Whoever needs the same numbers again calls math.randomseed.
+return function(kind, seed, ...)
+  randomseed(seed)
+  return kinds[kind](...)
+end

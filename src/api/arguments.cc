@@ -1,0 +1,110 @@
+#include "api/arguments.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pf::api {
+namespace {
+
+std::string_view describe(const cbor::Item& item) {
+  switch (item.type) {
+    case cbor::Type::unsigned_int:
+    case cbor::Type::negative_int:
+    case cbor::Type::number: return "a number";
+    case cbor::Type::bytes:
+    case cbor::Type::text: return "a string";
+    case cbor::Type::array:
+    case cbor::Type::map: return "a table";
+    case cbor::Type::boolean: return "a boolean";
+    case cbor::Type::null:
+    case cbor::Type::end: return "nil";
+  }
+  return "";
+}
+
+double number_of(const cbor::Item& item) {
+  if (item.type == cbor::Type::unsigned_int) return static_cast<double>(item.number);
+  if (item.type == cbor::Type::negative_int) return -1.0 - static_cast<double>(item.number);
+  return item.real;
+}
+
+bool fits(registry::Type type, const cbor::Item& item) {
+  using T = cbor::Type;
+  const bool whole = item.type == T::unsigned_int || item.type == T::negative_int;
+  switch (type) {
+    case registry::Type::any: return true;
+    case registry::Type::boolean: return item.type == T::boolean;
+    case registry::Type::integer:
+      return whole || (item.type == T::number && item.real == std::trunc(item.real));
+    case registry::Type::number: return whole || (item.type == T::number && std::isfinite(item.real));
+    case registry::Type::string: return item.type == T::text || item.type == T::bytes;
+    case registry::Type::table: return item.type == T::map || item.type == T::array;
+    case registry::Type::list: return item.type == T::array || (item.type == T::map && item.number == 0);
+    case registry::Type::function: return false;  // functions do not cross
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string signature(const registry::Call& call) {
+  std::string out = "forge." + std::string(call.name) + "(";
+  bool first = true;
+  for (const registry::Argument& argument : call.arguments) {
+    if (!first) out += ", ";
+    first = false;
+    out += argument.optional ? "[" + std::string(argument.name) + "]" : std::string(argument.name);
+  }
+  return out + ")";
+}
+
+tl::unexpected<Error> bad_argument(const registry::Call& call, std::string_view message, std::string hint) {
+  if (hint.empty()) hint = "write " + signature(call);
+  return refuse("call.argument", "forge." + std::string(call.name) + ": " + std::string(message),
+                std::move(hint));
+}
+
+double Arguments::number(size_t i) const { return number_of(values_[i].item); }
+
+Result<Arguments> Arguments::decode(const registry::Call& call, std::string_view encoded) {
+  Arguments out;
+  const auto malformed = [&] {
+    return refuse("call.malformed",
+                  "forge." + std::string(call.name) + ": the arguments are no well-formed CBOR array");
+  };
+  cbor::Reader in(encoded);
+  const uint64_t count = in.array();
+  if (!in.ok()) return malformed();
+  const size_t expected = std::min(call.arguments.size(), kMost);
+  for (uint64_t i = 0; i < count; ++i) {
+    const std::string_view raw = in.next_raw();
+    if (!in.ok()) return malformed();
+    const cbor::Item item = cbor::Reader(raw).next();
+    if (i >= expected) {
+      if (item.type == cbor::Type::null) continue;
+      return bad_argument(call, expected == 0
+                                    ? "it takes no arguments"
+                                    : "it takes at most " + std::to_string(expected) + " arguments");
+    }
+    const registry::Argument& argument = call.arguments[i];
+    // null counts as left out, but for a value that may be anything.
+    if (item.type == cbor::Type::null && argument.type != registry::Type::any) continue;
+    if (!fits(argument.type, item)) {
+      return bad_argument(call, "`" + std::string(argument.name) + "` must be a " +
+                                    std::string(registry::describe(argument.type)) + ", is " +
+                                    std::string(describe(item)));
+    }
+    out.values_[i] = {item, raw};
+  }
+  if (!in.at_end()) return malformed();
+  for (size_t i = 0; i < expected; ++i) {
+    const registry::Argument& argument = call.arguments[i];
+    if (!argument.optional && !out.has(i)) {
+      return bad_argument(call, "`" + std::string(argument.name) + "` is missing: it must be a " +
+                                    std::string(registry::describe(argument.type)));
+    }
+  }
+  return out;
+}
+
+}  // namespace pf::api

@@ -1,0 +1,115 @@
+// Inside the door: what the namespaces share. A Hall is the door's own part, an Attempt one session's. Both
+// belong to the loop's thread, but for what is marked otherwise.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/thread_pool.hpp>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/arguments.h"
+#include "api/audit.h"
+#include "api/door.h"
+#include "api/paths.h"
+#include "registry/calls.h"
+#include "services/files.h"
+#include "services/http.h"
+
+namespace pf::api {
+
+/// The door's shared parts; what is heavy is made when first used.
+class Hall {
+ public:
+  Hall(asio::io_context& event_loop, Sink& event_sink, std::filesystem::path audit_file)
+      : loop(event_loop), sink(event_sink), audit(std::move(audit_file)) {}
+  ~Hall();
+  Hall(const Hall&) = delete;
+  Hall& operator=(const Hall&) = delete;
+
+  asio::thread_pool& pool();  // two threads, for files
+  services::Http& http();
+
+  asio::io_context& loop;
+  Sink& sink;
+  Audit audit;
+  uint32_t refused = 0;
+
+ private:
+  std::unique_ptr<asio::thread_pool> pool_;
+  std::unique_ptr<services::Http> http_;
+};
+
+/// An entry of the `http` permission, taken apart.
+struct HostGrant {
+  services::HostPattern pattern;
+  bool literal = true;
+};
+
+/// One attempt's calls. Kept alive by its session and by what is under way for it; `open` tells whether an
+/// answer is still wanted.
+class Attempt {
+ public:
+  Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {}
+
+  /// Records a refusal and returns it as the call's error. `tried` completes "ADDRESS tried forge.CALL: …";
+  /// `entry` is what would have to stand in the list of `permission`.
+  Error refuse(const registry::Call& call, registry::Permission permission, std::string_view tried,
+               std::string_view target, std::string_view entry, int hop = 0);
+  /// Records a permissioned call.
+  void allow(const registry::Call& call, std::string_view target, std::string_view to = {}, int hop = 0);
+  /// Ends the session: cancels what is under way.
+  void close();
+  /// What close() has to do for something under way; forget() it when that has ended.
+  uint64_t on_close(std::function<void()> cancel);
+  void forget(uint64_t id) { cancels_.erase(id); }
+
+  /// The work folder, made when first asked for, with an empty tmp/. Called on the pool's threads.
+  Result<const services::Folder*> work();
+
+  Hall& hall;
+  const Caller caller;
+  bool open = true;
+  std::atomic<bool> stop{false};                // read by the pool's threads
+  std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
+
+ private:
+  std::map<uint64_t, std::function<void()>> cancels_;
+  uint64_t next_cancel_ = 1;
+  std::mutex work_mutex_;  // guards work_
+  std::optional<services::Folder> work_;
+};
+
+/// One call that was decoded and checked.
+struct Request {
+  std::shared_ptr<Attempt> attempt;
+  const registry::Call& call;
+  const Arguments& arguments;
+  Session::Answer answer;
+};
+
+using Handler = void (*)(Request request);
+
+/// A namespace's calls: names as in the registry.
+struct Handled {
+  std::string_view name;
+  Handler handler;
+};
+std::span<const Handled> log_calls();
+std::span<const Handled> fs_calls();
+std::span<const Handled> http_calls();
+std::span<const Handled> time_calls();
+
+/// The line to add to extension.yaml: "add to FILE:\n  permissions:\n    http: [ENTRY]".
+std::string grant_hint(const Caller& caller, registry::Permission permission, std::string_view entry);
+
+/// The answer of calls that give nothing back: an encoded null.
+std::string nothing();
+
+}  // namespace pf::api

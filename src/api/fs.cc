@@ -1,0 +1,317 @@
+// forge.fs.*: paths beneath the work folder need no permission, others an entry in `read` or `write`. The
+// check is made on the loop's thread, on paper; the work on the door's pool, beneath the folder that the
+// check allowed.
+#include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
+#include <functional>
+
+#include "api/attempt.h"
+
+namespace pf::api {
+namespace {
+
+using registry::Permission;
+using services::Folder;
+
+/// A path of a call, and the list that allows it.
+struct Path {
+  FilePlace place;
+  Permission permission = Permission::none;
+};
+
+const std::vector<Grants::Entry>& list(const Caller& caller, Permission permission) {
+  return permission == Permission::write ? caller.grants.write : caller.grants.read;
+}
+
+// Checks one path against one list. Work folder paths pass.
+Result<Path> check(const Request& request, std::string_view path, Permission permission) {
+  const Caller& caller = request.attempt->caller;
+  auto place = find_place(path, caller.work_folder, list(caller, permission), caller.grants.write);
+  if (place) return Path{std::move(*place), permission};
+  if (place.error().code != "permission.path") {
+    return bad_argument(request.call, place.error().message, place.error().hint);
+  }
+  const bool relative = path.front() != '/';
+  Error error = request.attempt->refuse(
+      request.call, permission,
+      place.error().message +
+          (relative ? "" : ", which no entry of `" + std::string(registry::key(permission)) + "` covers"),
+      path, relative ? "/the/absolute/path" : place.error().message);
+  if (relative) {
+    error.hint =
+        "a relative path stays below the work folder; for others give the absolute path, and " + error.hint;
+  }
+  return tl::unexpected(std::move(error));
+}
+
+/// What a call does, once its folders are open.
+using Work = std::function<Result<std::string>(std::vector<OpenPlace>& places, services::Stop stop)>;
+
+Result<OpenPlace> open(Attempt& attempt, const FilePlace& place) {
+  if (!place.work) return open_place(place);
+  auto work = attempt.work();
+  if (!work) return tl::unexpected(work.error());
+  auto folder = (*work)->below(".");
+  if (!folder) return tl::unexpected(folder.error());
+  return OpenPlace{std::move(*folder), place.rest};
+}
+
+// `culprit` tells which path an error is about.
+Result<std::string> perform(Attempt& attempt, const std::vector<Path>& paths, const Work& work,
+                            size_t& culprit) {
+  if (attempt.stop) return fail("file.stopped", "the attempt has ended");
+  try {
+    std::vector<OpenPlace> places;
+    for (const Path& path : paths) {
+      auto opened = open(attempt, path.place);
+      if (!opened) return tl::unexpected(opened.error());
+      places.push_back(std::move(*opened));
+      ++culprit;
+    }
+    auto result = work(places, &attempt.stop);
+    // Of a copy or move, what cannot be written is the second path.
+    culprit = paths.size() > 1 && !result && result.error().message.starts_with("cannot write") ? 1 : 0;
+    return result;
+  } catch (const std::exception& e) {
+    return fail("os.enomem", std::string("a file operation failed: ") + e.what(),
+                "free memory on this machine");
+  }
+}
+
+// A link that leads out is found only on the way: it is refused then, like a path that says so.
+Error outside(Attempt& attempt, const registry::Call& call, const Path& path, const Error& error) {
+  return attempt.refuse(call, path.permission, error.message, path.place.text,
+                        path.place.work ? "/the/real/path" : path.place.text);
+}
+
+void run(Request request, std::vector<Path> paths, Work work) {
+  Attempt& attempt = *request.attempt;
+  bool granted = false;
+  for (const Path& path : paths) granted = granted || !path.place.work;
+  if (granted) {
+    attempt.allow(request.call, paths.front().place.text,
+                  paths.size() > 1 ? paths[1].place.text : std::string());
+  }
+  asio::post(attempt.hall.pool(), [held = request.attempt, &call = request.call, paths = std::move(paths),
+                                   work = std::move(work), answer = std::move(request.answer),
+                                   guard = asio::make_work_guard(attempt.hall.loop)]() mutable {
+    size_t culprit = 0;
+    auto result = perform(*held, paths, work, culprit);
+    asio::io_context& loop = held->hall.loop;
+    asio::post(loop, [held = std::move(held), &call, paths = std::move(paths), answer = std::move(answer),
+                      result = std::move(result), culprit]() mutable {
+      if (!held->open) return;
+      if (!result && result.error().code == "file.outside") {
+        result = tl::unexpected(outside(*held, call, paths[culprit], result.error()));
+      }
+      answer(std::move(result));
+    });
+  });
+}
+
+// A call with one path.
+void run_one(Request request, Permission permission, Work work) {
+  auto path = check(request, request.arguments.text(0), permission);
+  if (!path) {
+    request.answer(tl::unexpected(std::move(path.error())));
+    return;
+  }
+  std::vector<Path> paths;
+  paths.push_back(std::move(*path));
+  run(std::move(request), std::move(paths), std::move(work));
+}
+
+std::string encode(bool value) {
+  std::string out;
+  cbor::Writer(out).boolean(value);
+  return out;
+}
+
+std::string encode(const std::vector<std::string>& values, std::string_view prefix = {}) {
+  std::string out;
+  cbor::Writer writer(out);
+  writer.array(values.size());
+  for (const std::string& value : values) {
+    if (prefix.empty())
+      writer.text_or_bytes(value);
+    else
+      writer.text_or_bytes(std::string(prefix) + value);
+  }
+  return out;
+}
+
+std::string encode(const services::FileInfo& info) {
+  std::string out;
+  cbor::Writer writer(out);
+  writer.map(3);
+  writer.text("type");
+  writer.text(services::describe(info.type));
+  writer.text("size");
+  writer.unsigned_integer(info.size);
+  writer.text("modified");
+  writer.number(info.modified);
+  return out;
+}
+
+// What a Folder returned, as the call's answer.
+template <class T, class Encode>
+Result<std::string> answer_with(Result<T> result, Encode encoder) {
+  if (!result) return tl::unexpected(std::move(result.error()));
+  return encoder(*result);
+}
+
+Result<std::string> answer_nothing(const Result<void>& result) {
+  if (!result) return tl::unexpected(result.error());
+  return nothing();
+}
+
+void read(Request request) {
+  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
+    return answer_with(places[0].folder.read(places[0].path), [](const std::string& text) {
+      std::string out;
+      cbor::Writer(out).text_or_bytes(text);
+      return out;
+    });
+  });
+}
+
+void write(Request request) {
+  std::string text(request.arguments.text(1));
+  run_one(std::move(request), Permission::write, [text = std::move(text)](auto& places, services::Stop) {
+    return answer_nothing(places[0].folder.write(places[0].path, text));
+  });
+}
+
+void append(Request request) {
+  std::string text(request.arguments.text(1));
+  run_one(std::move(request), Permission::write, [text = std::move(text)](auto& places, services::Stop) {
+    return answer_nothing(places[0].folder.append(places[0].path, text));
+  });
+}
+
+void exists(Request request) {
+  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
+    return answer_with(places[0].folder.exists(places[0].path), [](bool there) { return encode(there); });
+  });
+}
+
+void list_folder(Request request) {
+  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
+    return answer_with(places[0].folder.list(places[0].path),
+                       [](const auto& names) { return encode(names); });
+  });
+}
+
+void stat(Request request) {
+  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
+    return answer_with(places[0].folder.stat(places[0].path), [](const auto& info) { return encode(info); });
+  });
+}
+
+void mkdir(Request request) {
+  run_one(std::move(request), Permission::write, [](auto& places, services::Stop) {
+    return answer_nothing(places[0].folder.mkdir(places[0].path));
+  });
+}
+
+void remove(Request request) {
+  run_one(std::move(request), Permission::write, [](auto& places, services::Stop stop) {
+    return answer_with(places[0].folder.remove(places[0].path, stop),
+                       [](bool there) { return encode(there); });
+  });
+}
+
+// The folder that a pattern searches is what needs the permission: all before its first wildcard.
+void glob(Request request) {
+  const std::string_view pattern = request.arguments.text(0);
+  const size_t wildcard = std::min(pattern.find_first_of("*?["), pattern.size());
+  size_t cut = wildcard == pattern.size() ? pattern.size() : pattern.rfind('/', wildcard);
+  if (cut == std::string_view::npos) cut = 0;
+  const bool absolute = !pattern.empty() && pattern.front() == '/';
+  std::string base(pattern.substr(0, absolute && cut == 0 ? 1 : cut));
+  std::string rest(pattern.substr(std::min(cut + 1, pattern.size())));
+  if (cut == 0 && !absolute) rest = pattern;
+  if (base.empty()) base = ".";
+  if (pattern.empty()) {
+    request.answer(bad_argument(request.call, "`pattern` is empty"));
+    return;
+  }
+  for (size_t at = 0; at <= rest.size();) {
+    const size_t end = std::min(rest.find('/', at), rest.size());
+    if (rest.compare(at, end - at, "..") == 0) {
+      request.answer(bad_argument(request.call, "`..` cannot follow a wildcard"));
+      return;
+    }
+    at = end + 1;
+  }
+  auto path = check(request, base, Permission::read);
+  if (!path) {
+    request.answer(tl::unexpected(std::move(path.error())));
+    return;
+  }
+  // Paths come back as they were asked for: relative, or absolute.
+  std::string shown = path->place.text;
+  if (!absolute) {
+    shown = path->place.rest == "." ? "" : path->place.rest;
+  }
+  std::vector<Path> paths;
+  paths.push_back(std::move(*path));
+  run(std::move(request), std::move(paths),
+      [rest = std::move(rest), shown = std::move(shown)](auto& places,
+                                                         services::Stop stop) -> Result<std::string> {
+        const OpenPlace& at = places[0];
+        if (rest.empty()) {  // no wildcard: the path itself
+          auto there = at.folder.exists(at.path);
+          if (!there) return tl::unexpected(there.error());
+          return encode(*there ? std::vector<std::string>{shown.empty() ? "." : shown}
+                               : std::vector<std::string>{});
+        }
+        // What stands before the wildcard is taken literally, whatever characters a grant's own path holds.
+        auto folder = at.folder.enter(at.path);
+        if (!folder) {
+          const std::string& code = folder.error().code;
+          if (code == "os.enoent" || code == "os.enotdir") return encode(std::vector<std::string>{});
+          return tl::unexpected(folder.error());
+        }
+        auto found = folder->glob(rest, stop);
+        if (!found) return tl::unexpected(found.error());
+        return encode(*found, shown.empty() || shown.ends_with('/') ? shown : shown + "/");
+      });
+}
+
+// Two paths: the first is read (and taken away when moved), the second written.
+void run_two(Request request, bool moves) {
+  const std::string_view from = request.arguments.text(0);
+  const std::string_view to = request.arguments.text(1);
+  auto source = check(request, from, Permission::read);
+  if (source && moves) source = check(request, from, Permission::write);
+  auto target = source ? check(request, to, Permission::write) : Result<Path>(Path{});
+  if (!source || !target) {
+    request.answer(tl::unexpected(std::move(source ? target.error() : source.error())));
+    return;
+  }
+  std::vector<Path> paths;
+  paths.push_back(std::move(*source));
+  paths.push_back(std::move(*target));
+  run(std::move(request), std::move(paths), [moves](auto& places, services::Stop stop) {
+    OpenPlace& a = places[0];
+    OpenPlace& b = places[1];
+    return answer_nothing(moves ? Folder::move(a.folder, a.path, b.folder, b.path, stop)
+                                : Folder::copy(a.folder, a.path, b.folder, b.path, stop));
+  });
+}
+
+void copy(Request request) { run_two(std::move(request), false); }
+void move(Request request) { run_two(std::move(request), true); }
+
+constexpr Handled kCalls[] = {
+    {"fs.read", read},        {"fs.write", write}, {"fs.append", append}, {"fs.exists", exists},
+    {"fs.list", list_folder}, {"fs.glob", glob},   {"fs.stat", stat},     {"fs.mkdir", mkdir},
+    {"fs.remove", remove},    {"fs.copy", copy},   {"fs.move", move},
+};
+
+}  // namespace
+
+std::span<const Handled> fs_calls() { return kCalls; }
+
+}  // namespace pf::api

@@ -1,0 +1,159 @@
+#include "cli/command_table.h"
+
+#include <algorithm>
+
+namespace pf::cli {
+namespace {
+
+// ---- options
+
+constexpr OptionSpec kExtensions = {"extensions", 0,   "DIR", "Look for extensions in DIR first (repeatable)",
+                                    "",           true};
+constexpr OptionSpec kStateDir = {"state-dir", 0, "DIR",
+                                  "Keep state in DIR (default: .pangeo-forge beside FILE)", ""};
+constexpr OptionSpec kFormat = {"format", 0, "FORMAT", "Print text for people or json for programs",
+                                "text|json"};
+constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or mermaid, dot or json",
+                                     "text|mermaid|dot|json"};
+constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
+constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
+constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
+constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
+constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
+constexpr OptionSpec kQuiet = {"quiet", 0, "", "Say only what went wrong", ""};
+constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
+                                  "The program's own log lines, on stderr (default: warn)",
+                                  "debug|info|warn|error|off"};
+constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
+
+constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kFormat,   &kPipeline,
+                                             &kVar,        &kMaxParallel, &kFailFast, &kVerbose,
+                                             &kQuiet,      &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
+                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
+                                               &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
+                                                   &kQuiet,      &kLogLevel, &kHelp};
+constexpr const OptionSpec* kVersionOptions[] = {&kFormat, &kVerbose, &kQuiet, &kLogLevel, &kHelp};
+constexpr const OptionSpec* kPlainOptions[] = {&kVerbose, &kQuiet, &kLogLevel, &kHelp};
+
+// ---- commands
+
+constexpr OperandSpec kFile = {"FILE", Operand::pipeline_file};
+constexpr OperandSpec kNone = {"", Operand::none, false};
+
+constexpr CommandSpec kCommands[] = {
+    {Command::run,
+     "run",
+     "Check a pipeline and carry it out",
+     "Nothing starts before the whole file has been checked. On a terminal a view shows what\n"
+     "runs; elsewhere each event is a line. The exit code is 0 when everything succeeded, 1 when\n"
+     "something failed, 3 when the input is refused, 4 when another run holds the state.",
+     {kFile, kNone},
+     kRunOptions,
+     "pangeo-forge run prod.yaml\n"
+     "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
+     "pangeo-forge run prod.yaml --format json"},
+    {Command::validate,
+     "validate",
+     "Check a pipeline without running it",
+     "Writes nothing. Exits 0 when the file may run, 3 when something in it is wrong.",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge validate prod.yaml"},
+    {Command::outputs,
+     "outputs",
+     "Show what the instances put out when they last succeeded",
+     "",
+     {kFile, {"TYPE.NAME", Operand::address, false}},
+     kFileOptions,
+     "pangeo-forge outputs prod.yaml\n"
+     "pangeo-forge outputs prod.yaml terraform.network --format json"},
+    {Command::status,
+     "status",
+     "Show how the last run went, or is going",
+     "",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge status prod.yaml\n"
+     "pangeo-forge status prod.yaml -v"},
+    {Command::graph,
+     "graph",
+     "Show what waits for what",
+     "",
+     {kFile, kNone},
+     kGraphOptions,
+     "pangeo-forge graph prod.yaml\n"
+     "pangeo-forge graph prod.yaml --format dot | dot -Tsvg > prod.svg"},
+    {Command::extension_list,
+     "extension list",
+     "List the extensions that pipelines in this folder may use",
+     "",
+     {kNone, kNone},
+     kExtensionOptions,
+     "pangeo-forge extension list\n"
+     "pangeo-forge extension list --extensions ../shared-extensions"},
+    {Command::extension_show,
+     "extension show",
+     "Show what an extension is and what it may do",
+     "",
+     {{"NAME", Operand::extension}, kNone},
+     kExtensionOptions,
+     "pangeo-forge extension show example"},
+    {Command::doctor,
+     "doctor",
+     "Check whether this machine can run pipelines",
+     "With FILE it also checks that pipeline and where its state is kept. Exits 1 when something\n"
+     "is missing.",
+     {{"FILE", Operand::pipeline_file, false}, kNone},
+     kFileOptions,
+     "pangeo-forge doctor\n"
+     "pangeo-forge doctor prod.yaml"},
+    {Command::completion,
+     "completion",
+     "Print a script that lets a shell complete our commands",
+     "SHELL is bash, zsh or fish.",
+     {{"SHELL", Operand::shell}, kNone},
+     kPlainOptions,
+     "pangeo-forge completion bash > ~/.local/share/bash-completion/completions/pangeo-forge\n"
+     "pangeo-forge completion zsh > ~/.zfunc/_pangeo-forge\n"
+     "pangeo-forge completion fish > ~/.config/fish/completions/pangeo-forge.fish"},
+    {Command::version,
+     "version",
+     "Print the version",
+     "",
+     {kNone, kNone},
+     kVersionOptions,
+     "pangeo-forge version\n"
+     "pangeo-forge version --format json"},
+};
+
+}  // namespace
+
+std::span<const CommandSpec> commands() { return kCommands; }
+
+const CommandSpec& spec_of(Command command) {
+  for (const auto& spec : kCommands) {
+    if (spec.command == command) return spec;
+  }
+  return kCommands[0];
+}
+
+std::string environment_variable(std::string_view option) {
+  std::string out = "PANGEO_FORGE_";
+  for (char c : option) out += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  return out;
+}
+
+std::vector<std::string> choices_of(const OptionSpec& option) {
+  std::vector<std::string> out;
+  for (std::string_view rest = option.choices; !rest.empty();) {
+    const size_t end = std::min(rest.find('|'), rest.size());
+    out.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return out;
+}
+
+}  // namespace pf::cli

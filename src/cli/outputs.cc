@@ -1,0 +1,56 @@
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/project.h"
+#include "report/listing.h"
+#include "report/visible.h"
+#include "state/store.h"
+
+namespace pf::cli {
+
+int outputs(const Arguments& arguments, Screen& screen) {
+  const auto located = locate(arguments);
+  if (!located) return refuse(screen, arguments, located.error());
+  std::vector<state::InstanceRecord> records;
+  const auto reader = state::Reader::open(located->state_folder);
+  if (reader) {
+    auto latest = (*reader)->latest(located->pipeline);
+    if (!latest) return refuse(screen, arguments, latest.error());
+    records = std::move(*latest);
+  } else if (reader.error().code != "state.none") {
+    return refuse(screen, arguments, reader.error());
+  }
+
+  if (!arguments.operand.empty()) {
+    std::vector<std::string> addresses;
+    for (const auto& record : records) addresses.push_back(record.address);
+    records.erase(std::remove_if(records.begin(), records.end(),
+                                 [&](const auto& record) { return record.address != arguments.operand; }),
+                  records.end());
+    if (records.empty()) {
+      Error error;
+      error.code = "outputs.unknown";
+      error.message =
+          "no instance '" + arguments.operand + "' of " + located->pipeline + " has succeeded yet";
+      error.hint = did_you_mean(arguments.operand, addresses);
+      if (error.hint.empty()) error.hint = arguments.same_project("outputs") + " shows all there are";
+      return refuse(screen, arguments, error);
+    }
+  }
+  if (arguments.json()) {
+    const auto written = report::write_outputs_json(screen.out, std::move(records));
+    return written ? 0 : refuse(screen, arguments, written.error());
+  }
+  if (records.empty()) {
+    if (!arguments.quiet) {
+      screen.text() += report::visible(located->pipeline) +
+                       " has no outputs yet: " + arguments.same_project("run") + " makes them\n";
+    }
+    return 0;
+  }
+  report::write_outputs_text(screen.out, std::move(records), line_width(), arguments.verbose);
+  return 0;
+}
+
+}  // namespace pf::cli

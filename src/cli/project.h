@@ -1,0 +1,24 @@
+// From arguments to the pipeline and the state that they mean. Main thread.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "cli/command_line.h"
+#include "orchestrator/project.h"
+
+namespace pf::cli {
+
+orchestrator::ProjectOptions project_options(const Arguments& arguments);
+
+/// A pipeline's name and state folder, for commands that look at what earlier runs left.
+struct Located {
+  std::string pipeline;
+  std::filesystem::path state_folder;
+};
+/// Reads FILE only as far as its top level, so that what was run can be looked at while the file is being
+/// changed. Errors yaml.*, `pipeline.none`, `pipeline.unknown`, `pipeline.ambiguous`.
+Result<Located> locate(const Arguments& arguments);
+
+}  // namespace pf::cli

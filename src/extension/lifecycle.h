@@ -1,0 +1,39 @@
+// Turns packages and instances into what workers take: load and run frames in the form of registry/frames.h.
+// Pure functions; thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "extension/package.h"
+#include "worker/supervisor.h"
+
+namespace pf::extension {
+
+/// The package as its workers load it.
+worker::Package worker_package(const Package& package);
+
+/// Evaluates models.lua; the job's value is {model name: description}.
+worker::Job models_job(uint64_t id);
+/// Runs the function that bootstrap.lua returns; the job's value is `self.runtime`.
+worker::Job bootstrap_job(uint64_t id, const Manifest& manifest);
+
+/// One attempt of an instance. Encoded values are CBOR; empty state or runtime means none.
+struct InstanceJob {
+  std::string_view name;  // instance name
+  std::string_view type;  // section
+  std::string_view stack;
+  std::string_view config;
+  std::string_view state;
+  std::string_view runtime;
+  uint32_t attempt = 1;
+  Milliseconds timeout{0};  // of the attempt; 0 = none
+};
+worker::Job instance_job(uint64_t id, const InstanceJob& job, const Manifest& manifest);
+
+/// How long after its soft deadline a worker is killed.
+inline constexpr Milliseconds kGrace{1000};
+
+}  // namespace pf::extension

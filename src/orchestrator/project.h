@@ -1,0 +1,54 @@
+// A pipeline file together with the extensions that it uses, loaded and checked: everything that must hold
+// before anything runs. Used by run, validate, graph and whatever else looks at a pipeline.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json_fwd.h"
+#include "extension/package.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/schema.h"
+
+namespace pf::orchestrator {
+
+/// What the flags of every command that takes FILE say.
+struct ProjectOptions {
+  std::filesystem::path file;
+  std::string pipeline;                                        // --pipeline
+  std::vector<std::pair<std::string, std::string>> variables;  // --var
+  std::vector<std::filesystem::path> extensions;               // --extensions
+  std::filesystem::path state_folder;  // --state-dir; empty: `.pangeo-forge` beside FILE
+};
+
+/// One section's extension.
+struct Loaded {
+  extension::Package package;
+  std::unique_ptr<pipeline::Schema>
+      schema;  // of models.lua's Config; null when the package has no models.lua
+  bool has_bootstrap = false;
+};
+
+/// Everything that a run needs to know, and nothing that was executed.
+struct Project {
+  std::filesystem::path state_folder;  // absolute; need not exist
+  std::unique_ptr<pipeline::Pipeline> pipeline;
+  std::map<std::string, Loaded> extensions;  // by section type
+  std::vector<std::pair<std::string, Json>>
+      fresh;  // package digest and description: evaluated now, not cached yet
+  Project();
+  ~Project();
+};
+
+/// Loads and checks; writes no file. models.lua is evaluated in sandboxed workers, unless
+/// `<state>/cache/models` has its description. Prints nothing; errors are sorted by position.
+tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions& options);
+/// Caches the descriptions that open_project evaluated. Needs the state folder's lock.
+void keep_descriptions(const Project& project);
+
+}  // namespace pf::orchestrator

@@ -1,0 +1,39 @@
+// Executes a pipeline: the whole of `pangeo-forge run FILE` but for what is printed. Blocks the calling
+// thread, which becomes the loop's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/error.h"
+#include "orchestrator/events.h"
+#include "orchestrator/project.h"
+
+namespace pf::orchestrator {
+
+struct RunOptions {
+  ProjectOptions project;
+  uint32_t max_parallel = 0;  // --max-parallel; 0: what the pipeline says
+  bool fail_fast = false;     // --fail-fast
+  std::string command;        // the command line, for the lock file and the run's record
+  std::string program;        // how the user calls us, for the command to go on with
+};
+
+/// Exit codes of the program (docs/interface.md).
+enum ExitCode : int {
+  kOk = 0,
+  kInstanceFailed = 1,
+  kChangesPending = 2,
+  kInvalidInput = 3,
+  kLocked = 4,
+  kDeadline = 124,
+  kInterrupted = 130,
+  kTerminated = 143,
+};
+
+/// Runs to the end, or to the first SIGINT or SIGTERM, which stops it cleanly. Returns the exit code; Errors
+/// when nothing was started: the input is refused (3), the state folder is held by another process
+/// (`state.locked`, 4), or the state cannot be written (1).
+tl::expected<int, Errors> run(const RunOptions& options, Observer& observer);
+
+}  // namespace pf::orchestrator

@@ -1,0 +1,477 @@
+#include "orchestrator/runner.h"
+
+#include <asio/post.hpp>
+#include <filesystem>
+
+#include "base/json.h"
+#include "extension/grants.h"
+#include "extension/lifecycle.h"
+
+namespace pf::orchestrator {
+namespace {
+
+namespace fs = std::filesystem;
+using worker::Done;
+
+// Job ids: an instance's index, or this bit and a section's index for its bootstrap.
+constexpr uint64_t kBootstrapJob = 1ULL << 32;
+
+std::string error_json(const Error& error) {
+  Json out = {{"code", error.code}, {"message", error.message}, {"hint", error.hint}};
+  if (!error.where.text().empty()) out["where"] = error.where.text();
+  if (!error.traceback.empty()) out["traceback"] = error.traceback;
+  return to_json_text(out);
+}
+
+InstanceResult to_result(const Done& done) {
+  switch (done.status) {
+    case Done::Status::succeeded: return InstanceResult::succeeded;
+    case Done::Status::failed:
+      return done.error.code == "deadline.attempt" ? InstanceResult::timed_out : InstanceResult::failed;
+    case Done::Status::timed_out: return InstanceResult::timed_out;
+    case Done::Status::crashed: return InstanceResult::crashed;
+    case Done::Status::cancelled: return InstanceResult::cancelled;
+  }
+  return InstanceResult::failed;
+}
+
+}  // namespace
+
+Runner::Runner(RunnerParts parts)
+    : parts_(std::move(parts)),
+      pipeline_(*parts_.project.pipeline),
+      layout_(parts_.project.state_folder),
+      log_file_(layout_.log(parts_.run)),
+      door_(api::Door::make(parts_.loop, *this, layout_.audit(parts_.run))),
+      sections_(pipeline_.sections.size()),
+      timing_(pipeline_.instances.size()),
+      records_(pipeline_.instances.size()),
+      grace_timer_(parts_.loop),
+      scheduler_(pipeline_, {parts_.max_parallel, parts_.fail_fast}, *this) {
+  infos_.reserve(records_.size());
+  for (uint32_t i = 0; i < records_.size(); ++i) {
+    const std::string& type = pipeline_.sections[pipeline_.instances[i].section].type;
+    infos_.push_back({pipeline_.address(i), type});
+    records_[i].instance = i;
+    records_[i].address = infos_[i].address;
+  }
+  for (size_t i = 0; i < sections_.size(); ++i) {
+    Section& section = sections_[i];
+    section.loaded = &parts_.project.extensions.at(pipeline_.sections[i].type);
+    section.package = extension::worker_package(section.loaded->package);
+    section.pool = parts_.supervisor.pool(section.package, *this);
+    if (section.loaded->has_bootstrap) section.bootstrap = Section::Bootstrap::needed;
+  }
+  std::error_code code;
+  backend_exists_ = fs::exists(layout_.backend(), code);
+}
+
+Runner::~Runner() {
+  exporters_.join();
+  // Sessions answer into pools, and the door's sink is this object.
+  attempts_.clear();
+  for (auto& section : sections_) section.bootstrap_session.reset();
+}
+
+void Runner::start() {
+  RunStarted event;
+  event.run = parts_.run;
+  event.pipeline = pipeline_.name;
+  event.file = pipeline_.file.string();
+  event.time = Clock::system().wall();
+  event.instances = &infos_;
+  event.sandbox = &parts_.supervisor.sandbox();
+  event.log_file = layout_.log(parts_.run).string();
+  parts_.observer.on(event);
+  scheduler_.start();
+  finish_if_done();
+}
+
+Runner::Section& Runner::section_of(uint32_t instance) {
+  return sections_[pipeline_.instances[instance].section];
+}
+
+iac::StackId Runner::stack_of(uint32_t instance) const {
+  return {pipeline_.name, pipeline_.instances[instance].stack};
+}
+
+std::string Runner::work_folder(uint32_t instance) const {
+  return layout_.work(infos_[instance].type, pipeline_.instances[instance].name).string();
+}
+
+// ---- what the scheduler asks for
+
+uint32_t Runner::running() const {
+  int count = 0;
+  for (const auto& section : sections_) count += section.pool->running();
+  return static_cast<uint32_t>(count);
+}
+
+double Runner::random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+
+Scheduler::Offer Runner::offer(uint32_t instance, uint32_t attempt, bool may_start, Error& error) {
+  Section& section = section_of(instance);
+  Scheduler::Offer answer{};
+  if (!bootstrapped(instance, section, may_start, answer, error)) return answer;
+  if (section.prepared != instance) {
+    answer = prepare(instance, attempt, section, error);
+    if (answer != Scheduler::Offer::taken) return answer;
+    section.prepared = instance;
+  }
+  if (!section.pool->offer(section.job, may_start)) return Scheduler::Offer::no_room;
+  section.prepared = -1;
+  attempts_.emplace(instance, std::move(section.attempt));
+  parts_.writer.start_attempt({instance, attempt, infos_[instance].address}, Clock::system().wall());
+  return Scheduler::Offer::taken;
+}
+
+// False: the instance has to wait for its section's bootstrap, or fails with it; `answer` says which.
+bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& answer,
+                          Error& error) {
+  using State = Section::Bootstrap;
+  if (section.bootstrap == State::none || section.bootstrap == State::done) return true;
+  if (section.bootstrap == State::failed) {
+    error = section.error;
+    answer = Scheduler::Offer::refused;
+    return false;
+  }
+  if (section.bootstrap == State::needed) {
+    const auto index = static_cast<uint64_t>(&section - sections_.data());
+    section.bootstrap_job = extension::bootstrap_job(kBootstrapJob | index, section.loaded->package.manifest);
+    section.bootstrap_for = instance;
+    section.bootstrap = State::running;
+  }
+  if (!section.bootstrap_offered) {
+    section.bootstrap_offered = section.pool->offer(section.bootstrap_job, may_start);
+  }
+  answer = Scheduler::Offer::no_room;
+  return false;
+}
+
+void Runner::bootstrap_done(Section& section, Done done) {
+  section.bootstrap_session.reset();
+  if (done.status == Done::Status::succeeded) {
+    section.runtime = std::move(done.value);
+    section.bootstrap = Section::Bootstrap::done;
+  } else {
+    section.error = std::move(done.error);
+    section.error.message = "bootstrap.lua failed: " + section.error.message;
+    section.error.retryable = false;
+    section.bootstrap = Section::Bootstrap::failed;
+  }
+  scheduler_.pump();
+  finish_if_done();
+}
+
+Scheduler::Offer Runner::prepare(uint32_t instance, uint32_t attempt, Section& section, Error& error) {
+  const auto& written = pipeline_.instances[instance];
+  if (attempt == 1 && !written.when.is_null()) {
+    auto wanted = pipeline::evaluate_when(pipeline_, instance, *this);
+    if (!wanted) {
+      error = wanted.error();
+      return Scheduler::Offer::refused;
+    }
+    if (!*wanted) return Scheduler::Offer::skip;
+  }
+  Attempt made;
+  made.number = attempt;
+  auto config = encode_config(instance, made);
+  if (!config) {
+    error = config.error();
+    return Scheduler::Offer::refused;
+  }
+  made.config = std::move(*config);
+
+  extension::InstanceJob job;
+  std::string state;
+  if (backend_exists_) {
+    auto content = parts_.engine.read(stack_of(instance));
+    if (!content) {
+      error = content.error();
+      return Scheduler::Offer::refused;
+    }
+    made.had_stack = content->has_value();
+    if (made.had_stack) state = std::move((*content)->state);
+  }
+  job.name = written.name;
+  job.type = infos_[instance].type;
+  job.stack = written.stack;
+  job.config = made.config;
+  job.state = state;
+  job.runtime = section.runtime;
+  job.attempt = attempt;
+  job.timeout = pipeline_.settings[written.settings].timeout;
+  section.job = extension::instance_job(instance, job, section.loaded->package.manifest);
+  section.attempt = std::move(made);
+  return Scheduler::Offer::taken;
+}
+
+Result<std::string> Runner::encode_config(uint32_t instance, Attempt& attempt) {
+  const auto& schema = *section_of(instance).loaded->schema;
+  const auto& written = pipeline_.instances[instance];
+  std::string out;
+  if (!written.config.computed && !written.config.escaped) {
+    schema.encode(*pipeline_.document, written.config, out);
+    return out;
+  }
+  pipeline::Document scratch;
+  auto evaluated = pipeline::evaluate(pipeline_, instance, *this, scratch);
+  if (!evaluated) return tl::unexpected(evaluated.error());
+  Errors errors;
+  schema.check(scratch, evaluated->config, infos_[instance].address, false, errors);
+  if (!errors.empty()) return tl::unexpected(std::move(errors.front()));
+  schema.encode(scratch, evaluated->config, out);
+  attempt.from_outputs = std::move(evaluated->from_outputs);
+  return out;
+}
+
+const Json* Runner::of(uint32_t instance) {
+  if (auto found = decoded_.find(instance); found != decoded_.end()) return &found->second;
+  const std::string& outputs = records_[instance].outputs;
+  if (outputs.empty()) return nullptr;
+  auto decoded = from_cbor(outputs);
+  if (!decoded) return nullptr;
+  return &decoded_.emplace(instance, std::move(*decoded)).first->second;
+}
+
+void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempts, const Error* error,
+                      int64_t cause) {
+  auto& record = records_[instance];
+  const WallTime now = Clock::system().wall();
+  record.result = result;
+  record.attempts = attempts;
+  const bool ran = timing_[instance].begun != SteadyTime{};
+  record.started = ran ? timing_[instance].started : now;
+  if (ran) {
+    record.duration =
+        std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - timing_[instance].begun);
+  }
+  if (error != nullptr) {
+    record.error = error_json(*error);
+    errors_.emplace(instance, *error);
+  }
+  if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
+  ++undurable_;
+  parts_.writer.finish_instance(record, [this, instance] { durable(instance); });
+}
+
+void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) {
+  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &error, delay};
+  parts_.observer.on(event);
+  auto timer = std::make_unique<asio::steady_timer>(parts_.loop, delay);
+  timer->async_wait([this, instance](std::error_code code) {
+    if (!code) scheduler_.ready_again(instance);
+    if (!code) finish_if_done();
+  });
+  backoff_[instance] = std::move(timer);
+}
+
+// ---- what workers tell
+
+void Runner::job_started(uint64_t job) {
+  if ((job & kBootstrapJob) != 0) return;
+  const auto instance = static_cast<uint32_t>(job);
+  Attempt& attempt = attempts_.at(instance);
+  attempt.begun = true;
+  Timing& timing = timing_[instance];
+  const WallTime now = Clock::system().wall();
+  if (timing.begun == SteadyTime{}) timing = {now, Clock::system().steady()};
+  parts_.observer.on(InstanceStarted{instance, attempt.number, now});
+}
+
+std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Attempt& attempt,
+                                                   const Section& section) {
+  const extension::Manifest& manifest = section.loaded->package.manifest;
+  api::Caller caller;
+  caller.index = instance;
+  caller.address = infos_[instance].address;
+  caller.extension = manifest.name;
+  caller.manifest = manifest.file.string();
+  caller.work_folder = work_folder(instance);
+  caller.attempt = attempt.number;
+  const auto config = attempt.config.empty() ? Result<Json>(Json::object()) : from_cbor(attempt.config);
+  caller.grants = extension::make_grants(manifest.permissions, config ? *config : Json::object(),
+                                         attempt.from_outputs, pipeline_.folder);
+  return door_->open(std::move(caller));
+}
+
+void Runner::host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) {
+  std::unique_ptr<api::Session>* session = nullptr;
+  Section* section = nullptr;
+  if ((job & kBootstrapJob) != 0) {
+    section = &sections_[job & ~kBootstrapJob];
+    session = &section->bootstrap_session;
+    if (!*session) *session = open_session(section->bootstrap_for, Attempt{}, *section);
+  } else {
+    const auto instance = static_cast<uint32_t>(job);
+    section = &section_of(instance);
+    Attempt& attempt = attempts_.at(instance);
+    session = &attempt.session;
+    if (!*session) *session = open_session(instance, attempt, *section);
+  }
+  (*session)->call(call, arguments, [pool = section->pool.get(), job, request](Result<std::string> value) {
+    if (request != 0) pool->reply(job, request, value);
+  });
+}
+
+void Runner::job_done(uint64_t job, Done done) {
+  if ((job & kBootstrapJob) != 0) {
+    bootstrap_done(sections_[job & ~kBootstrapJob], std::move(done));
+    return;
+  }
+  const auto instance = static_cast<uint32_t>(job);
+  Attempt& attempt = attempts_.at(instance);
+  attempt.session.reset();
+  records_[instance].cpu_us += done.cpu_us;
+  records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);
+  if (done.status != Done::Status::succeeded) {
+    attempts_.erase(instance);
+    attempt_failed(instance, to_result(done), std::move(done.error));
+    return;
+  }
+  const bool has_outputs = done.value.size() > 1;  // an empty map is one byte
+  if (!done.state.empty() || has_outputs || attempt.had_stack) {
+    export_stack(instance, std::move(done));
+    return;
+  }
+  attempts_.erase(instance);
+  attempt_succeeded(instance, std::move(done.value));
+}
+
+// Off the loop, since it waits for the disk. The attempt counts as running until the stack holds what it
+// made.
+void Runner::export_stack(uint32_t instance, Done done) {
+  asio::post(exporters_, [this, instance, done = std::move(done), id = stack_of(instance)]() mutable {
+    iac::StackContent content;
+    content.state = std::move(done.state);
+    if (done.value.size() > 1) content.outputs = done.value;
+    auto exported = parts_.engine.export_content(id, content);
+    asio::post(parts_.loop,
+               [this, instance, exported = std::move(exported), value = std::move(done.value)]() mutable {
+                 attempts_.erase(instance);
+                 if (exported)
+                   attempt_succeeded(instance, std::move(value));
+                 else
+                   attempt_failed(instance, InstanceResult::failed, std::move(exported.error()));
+               });
+  });
+}
+
+void Runner::attempt_succeeded(uint32_t instance, std::string outputs) {
+  if (outputs.size() > 1) records_[instance].outputs = std::move(outputs);
+  scheduler_.attempt_ended(instance, {});
+  finish_if_done();
+}
+
+void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error error) {
+  // What a dying worker reports while we cancel is our doing.
+  if (cancelled_ && result != InstanceResult::failed) result = InstanceResult::cancelled;
+  AttemptEnd end;
+  end.result = result;
+  end.error = std::move(error);
+  scheduler_.attempt_ended(instance, std::move(end));
+  finish_if_done();
+}
+
+void Runner::room() {
+  scheduler_.pump();
+  finish_if_done();
+}
+
+// ---- what the door tells
+
+void Runner::log(uint32_t index, int level, std::string_view text, const Json* fields) {
+  const LogLine event{index, Clock::system().wall(), static_cast<LogLevel>(level), text, fields};
+  static constexpr const char* kLevels[] = {"debug", "info", "warn", "error"};
+  Json line = {{"time", rfc3339(event.time)},
+               {"instance", infos_[index].address},
+               {"level", kLevels[level]},
+               {"message", std::string(text)}};
+  if (fields != nullptr) line["fields"] = *fields;
+  log_file_.append(to_json_text(line));
+  parts_.observer.on(event);
+}
+
+void Runner::progress(uint32_t index, double done, double total, std::string_view text) {
+  parts_.observer.on(Progress{index, Clock::system().wall(), done, total, text});
+}
+
+void Runner::refused(uint32_t index, std::string_view call, const Error& error) {
+  parts_.observer.on(Refused{index, Clock::system().wall(), call, &error});
+}
+
+// ---- ends
+
+void Runner::durable(uint32_t instance) {
+  --undurable_;
+  const auto& record = records_[instance];
+  InstanceFinished event{};
+  event.index = instance;
+  event.time = Clock::system().wall();
+  event.result = record.result;
+  event.attempts = record.attempts;
+  event.duration = record.duration;
+  event.outputs = record.outputs;
+  event.blocked_by = record.blocked_by;
+  const auto error = errors_.find(instance);
+  if (error != errors_.end()) event.error = &error->second;
+  std::string kept;
+  if (record.result != InstanceResult::succeeded && record.attempts > 0) {
+    kept = work_folder(instance);
+    std::error_code code;
+    if (!fs::exists(kept, code)) kept.clear();
+  }
+  event.work_folder = kept;
+  parts_.observer.on(event);
+  if (error != errors_.end()) errors_.erase(error);
+  finish_if_done();
+}
+
+void Runner::finish_if_done() {
+  if (scheduler_.finished() && undurable_ == 0) parts_.loop.stop();
+}
+
+void Runner::kill_running() {
+  killed_ = true;
+  // A copy: cancelling may end an attempt that was only queued.
+  std::vector<uint32_t> ids;
+  for (const auto& [instance, attempt] : attempts_) ids.push_back(instance);
+  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance);
+  for (auto& section : sections_) {
+    if (section.bootstrap == Section::Bootstrap::running && section.bootstrap_offered) {
+      section.pool->cancel(section.bootstrap_job.id);
+    }
+  }
+}
+
+void Runner::cancel(Milliseconds grace) {
+  if (!cancelled_) {
+    cancelled_ = true;
+    backoff_.clear();
+    scheduler_.stop();
+    grace_timer_.expires_after(grace);
+    grace_timer_.async_wait([this](std::error_code code) {
+      if (!code && !killed_) kill_running();
+    });
+  } else if (!killed_) {
+    grace_timer_.cancel();
+    kill_running();
+  }
+  finish_if_done();
+}
+
+void Runner::abort() {
+  if (aborted_) return;
+  aborted_ = true;
+  cancelled_ = true;
+  backoff_.clear();
+  scheduler_.stop();
+  parts_.loop.stop();
+}
+
+void Runner::tick() {
+  log_file_.tick(Clock::system().steady());
+  parts_.observer.tick(Clock::system().steady());
+}
+
+}  // namespace pf::orchestrator

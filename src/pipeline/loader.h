@@ -1,0 +1,157 @@
+// How load() builds a Pipeline: one object that lives for the length of a load and collects every error.
+// Internal to this floor; one thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "pipeline/evaluate.h"
+#include "pipeline/links.h"
+
+namespace pf::pipeline {
+
+/// Reads core, expands sections, links instances; its parts are spread over load_*.cc in that order.
+class Loader {
+ public:
+  Loader(const LoadOptions& options, Pipeline& pipeline)
+      : options_(options), pipeline_(pipeline), links_(*pipeline.links) {}
+  /// False where errors were found.
+  bool run(std::unique_ptr<Document> document);
+  Errors take_errors();
+
+ private:
+  /// A written item of a section, and the instances that it became.
+  struct Item {
+    uint32_t section = 0;
+    uint32_t first = 0;
+    uint32_t count = 0;
+    bool group = false;     // named `name["key"]`
+    std::string_view name;  // as the document holds it, without a key
+    const Node* node = nullptr;
+    const Node* depends_on = nullptr;
+    const Node* when = nullptr;
+  };
+  /// An item's keys that are the orchestrator's own; null where it has none.
+  struct Keys {
+    const Node* name = nullptr;
+    const Node* stack = nullptr;
+    const Node* depends_on = nullptr;
+    const Node* when = nullptr;
+    const Node* for_each = nullptr;
+    const Node* tags = nullptr;
+    const Node* max_attempts = nullptr;
+    const Node* retry = nullptr;
+    const Node* timeout = nullptr;
+    const Node* allow_failure = nullptr;
+  };
+  struct Target {
+    uint32_t first = 0;
+    uint32_t count = 0;
+    bool found = false;
+  };
+  struct Wait {
+    uint32_t upstream = 0;
+    EdgeWhen when = EdgeWhen::order;
+    bool written = false;  // depends_on with `when:`
+    bool reference = false;
+    uint32_t line = 0;
+    uint32_t column = 0;
+  };
+
+  // load_core.cc
+  const Node* pick(const Node& root);
+  void read_core(const Node& core, const Node& body);
+  void read_execution_defaults(const Node& node);
+  void read_extension_defaults(const Node& node, const Node& body);
+  void read_order(const Node& node, const Node& body);
+  void read_variables(const Node* declared);
+  void add_variable(std::string name, const Node& written, bool given);
+  void resolve_variables();
+  void refuse_unused_variables();
+
+  // load_settings.cc: each reads one key into `settings`, reporting what is wrong with it
+  void read_attempts(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_timeout(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_retry(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  std::optional<std::vector<std::string>> read_texts(const Node& node, const std::string& path,
+                                                     const Each* each);
+  std::optional<Milliseconds> read_duration(const Node& node, const std::string& path, const Each* each);
+  std::optional<int64_t> read_integer(const Node& node, const std::string& path, int64_t least, int64_t most,
+                                      const Each* each);
+  uint32_t read_item_settings(const Keys& keys, const std::string& path, const Each* each);
+
+  // load_instances.cc
+  void read_sections(const Node& body);
+  void read_section(const Entry& section);
+  void read_item(uint32_t section, const Node& node, size_t index);
+  Keys split(const Node& node, const std::string& path, std::vector<Entry>& config);
+  Node merge(std::span<const Entry> own, const Node* defaults, const Node& at);
+  std::optional<std::vector<Each>> read_for_each(const Node& node, const std::string& path);
+  void add_group(Item& item, const Node& node, const std::string& path);
+  bool add_instance(Item& item, const Keys& keys, const Node& config, const std::string& path, uint32_t each,
+                    uint32_t settings);
+  std::optional<std::string> read_name(const Node& name, const std::string& path, const Each* each);
+  std::optional<std::string> read_stack(const Keys& keys, const std::string& path, const Each* each,
+                                        const std::string& name);
+  void check_stacks();
+
+  // load_graph.cc
+  void link();
+  void gather_references(const Node& node, const std::string& path, std::vector<Wait>& waits);
+  void gather_depends_on(const Item& item, const std::string& path, const Each* each,
+                         std::vector<Wait>& waits);
+  void read_dependency(const Node& node, const std::string& path, const Each* each, std::vector<Wait>& waits);
+  Target find_target(std::string_view type, std::string_view name, const std::string* key, bool all,
+                     bool needs_key, Where where);
+  void settle(uint32_t instance, std::vector<Wait>& waits);
+  void check_values(const Item& item);
+  void reverse_edges();
+  void find_cycle();
+
+  // loader.cc
+  void report(std::string code, std::string message, std::string hint, const Node& at,
+              const std::string& path);
+  void report(std::string code, std::string message, std::string hint, Where where);
+  void wrong_type(const Node& node, const std::string& path, std::string_view expected,
+                  std::string hint = {});
+  void not_supported(const Node& key, const std::string& path);
+  void unknown_key(const Node& key, const std::string& path, const std::vector<std::string>& known);
+  /// The parsed form of a text with expressions; null where it is wrong, which is reported once.
+  Template* parse(const Node& text, const std::string& path);
+  /// Parses every text of a tree that must be known before anything runs; false where something is wrong.
+  bool prepare(const Node& node, const std::string& path, std::vector<std::string_view>* variables = nullptr);
+  /// The value of what must be known before anything runs; nothing where there were errors.
+  std::optional<Node> resolve(const Node& node, const std::string& path, const Each* each);
+  const Each* each_of(uint32_t instance) const;
+  Document& document() { return *pipeline_.document; }
+
+  const LoadOptions& options_;
+  Pipeline& pipeline_;
+  Pipeline::Links& links_;
+  Errors errors_;
+  std::unordered_set<const char*> unparsed_;                    // texts whose syntax error was reported
+  std::unordered_set<std::string_view> used_;                   // variables that expressions name
+  std::unordered_set<const Template*> linked_;                  // templates whose references were looked up
+  size_t variable_budget_ = 4'000'000;                          // nodes of all variables together
+  std::unordered_map<std::string_view, const Node*> defaults_;  // extension_defaults by type
+  std::vector<std::string> other_sections_;                     // of the file's other pipelines
+  bool sequential_ = false;                                     // order: sequential
+  std::unordered_map<std::string_view, bool> section_order_;    // order: {type: …}, true is sequential
+  std::vector<Item> items_;
+  std::vector<bool> incomplete_;  // sections with a broken item: names may be missing
+  IndexTable groups_;             // of items, by section and name
+  std::unordered_map<std::string_view, uint32_t> sections_;
+  std::vector<std::pair<uint32_t, uint32_t>> edge_places_;  // line and column of each edge, for cycles
+};
+
+bool is_stack_name(std::string_view name);
+/// The first character of a name that a name may not have, as text; empty where there is none.
+std::string illegal_character(std::string_view name);
+/// A letter or '_', then letters, digits, '_' and '-'.
+bool is_identifier(std::string_view name);
+
+}  // namespace pf::pipeline

@@ -1,0 +1,229 @@
+#include "report/listing.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "report/json_text.h"
+#include "report/messages.h"
+#include "report/summary.h"
+#include "report/tally.h"
+#include "report/time_text.h"
+#include "report/values.h"
+#include "report/visible.h"
+
+namespace pf::report {
+namespace {
+
+using state::InstanceRecord;
+using state::RunResult;
+
+constexpr size_t kMostFailures = 50;
+
+void sort_by_address(std::vector<InstanceRecord>& records) {
+  std::stable_sort(records.begin(), records.end(), [](const InstanceRecord& a, const InstanceRecord& b) {
+    const auto type_a = type_of(a.address);
+    const auto type_b = type_of(b.address);
+    return type_a != type_b ? type_a < type_b : name_of(a.address) < name_of(b.address);
+  });
+}
+
+Counts counts_of(const Status& status) {
+  Counts counts;
+  for (const auto& record : status.instances) {
+    if (record.result != InstanceResult::none) ++counts[record.result];
+  }
+  return counts;
+}
+
+Milliseconds duration_of(const state::RunRecord& run) {
+  return std::chrono::duration_cast<Milliseconds>(run.finished - run.started);
+}
+
+}  // namespace
+
+std::string_view type_of(std::string_view address) { return address.substr(0, address.find('.')); }
+
+std::string_view name_of(std::string_view address) {
+  const size_t dot = address.find('.');
+  return dot == std::string_view::npos ? std::string_view() : address.substr(dot + 1);
+}
+
+Result<void> write_outputs_json(Sink& sink, std::vector<InstanceRecord> records) {
+  sort_by_address(records);
+  std::string& out = sink.text();
+  out += '{';
+  std::string_view type;
+  bool any = false;
+  for (const auto& record : records) {
+    if (!any || type_of(record.address) != type) {
+      if (any) out += "},";
+      type = type_of(record.address);
+      append_json_string(out, type);
+      out += ":{";
+    } else {
+      out += ',';
+    }
+    any = true;
+    append_json_string(out, name_of(record.address));
+    out += ':';
+    if (record.outputs.empty()) {
+      out += "{}";
+    } else if (!append_json_value(out, record.outputs)) {
+      return refuse("state.damaged", "the stored outputs of " + record.address + " cannot be read",
+                    "run the pipeline again");
+    }
+    sink.flush_if_large();
+  }
+  out += any ? "}}\n" : "}\n";
+  return {};
+}
+
+void write_outputs_text(Sink& sink, std::vector<InstanceRecord> records, size_t width, bool full) {
+  sort_by_address(records);
+  std::string& out = sink.text();
+  for (const auto& record : records) {
+    out += visible(record.address);
+    out += record.outputs.size() > 1 ? "\n" : "  (no outputs)\n";
+    append_outputs_block(out, record.outputs, 2, full ? SIZE_MAX : width, SIZE_MAX);
+    sink.flush_if_large();
+  }
+}
+
+std::string_view status_word(const Status& status) {
+  if (!status.run) return "none";
+  if (status.run->result != RunResult::none) return state::to_text(status.run->result);
+  return status.held ? "running" : "broken_off";
+}
+
+void append_status_text(std::string& out, const Status& status, const StatusOptions& options) {
+  out += visible(status.pipeline) + ": ";
+  if (!status.run) {
+    out += status.held ? "its first run is about to start\n" : "has not run yet\n";
+    return;
+  }
+  const auto& run = *status.run;
+  const Counts counts = counts_of(status);
+  if (run.result != RunResult::none) {
+    out += run.result == RunResult::timed_out ? "ran out of time" : std::string(state::to_text(run.result));
+    out += " on " + date_and_time(run.finished) + " after " + format_duration(duration_of(run));
+  } else if (status.held) {
+    out += "running since " + date_and_time(run.started) + " (" +
+           format_duration(std::max(Milliseconds(0),
+                                    std::chrono::duration_cast<Milliseconds>(options.now - run.started))) +
+           ")";
+  } else {
+    out += "broken off: the run of " + date_and_time(run.started) + " ended without a result";
+  }
+  const bool any = std::any_of(counts.of.begin(), counts.of.end(), [](uint32_t count) { return count != 0; });
+  if (any) out += ": " + counts_text(counts);
+  out += '\n';
+  if (options.quiet) return;
+  out += "  run " + visible(run.id) + " of " + visible(run.file) + ", " +
+         count_of(run.instances, "instance") + '\n';
+  if (status.held && !status.holder.empty()) out += "  held by " + visible(status.holder) + '\n';
+
+  size_t failures = 0;
+  for (const auto& record : status.instances) {
+    if (!is_failure(record.result)) continue;
+    if (++failures == 1) out += "\nFailed\n";
+    if (failures > kMostFailures && !options.verbose) continue;
+    Failure failure;
+    failure.address = visible(record.address);
+    failure.result = record.result;
+    failure.attempts = record.attempts;
+    failure.duration = record.duration;
+    failure.error = error_from_json(record.error);
+    append_failure(out, failure, 2);
+  }
+  if (failures > kMostFailures && !options.verbose) {
+    out += "  … and " + std::to_string(failures - kMostFailures) + " more (-v shows them)\n";
+  }
+  if (counts[InstanceResult::blocked] > 0) {
+    out += "\nDid not run\n";
+    append_blocked(out, status.instances, 2);
+  }
+  if (status.held) {
+    size_t running = 0;
+    for (const auto& record : status.instances) {
+      if (record.result != InstanceResult::none) continue;
+      if (++running == 1) out += "\nRunning\n";
+      if (running <= 20 || options.verbose) out += "  " + visible(record.address) + '\n';
+    }
+    if (running > 20 && !options.verbose) out += "  … and " + std::to_string(running - 20) + " more\n";
+  }
+  if (options.verbose) {
+    out += "\nInstances\n";
+    for (const auto& record : status.instances) {
+      out += "  ";
+      const size_t from = out.size();
+      const std::string_view open = status.held ? "running" : "broken off";
+      out += record.result == InstanceResult::none ? open : word_for(record.result);
+      pad(out, from, 10);
+      out += "  " + visible(record.address);
+      if (record.attempts > 0) out += " (" + effort(record.attempts, record.duration) + ")";
+      out += '\n';
+    }
+  }
+}
+
+void write_status_json(Sink& sink, const Status& status) {
+  std::string& out = sink.text();
+  out += "{\"pipeline\":";
+  append_json_string(out, status.pipeline);
+  out.append(",\"result\":\"").append(status_word(status)).append("\",\"running\":");
+  out += status.held ? "true" : "false";
+  if (!status.holder.empty()) {
+    out += ",\"held_by\":";
+    append_json_string(out, status.holder);
+  }
+  if (status.run) {
+    const auto& run = *status.run;
+    out += ",\"run\":";
+    append_json_string(out, run.id);
+    out += ",\"file\":";
+    append_json_string(out, run.file);
+    out += ",\"started\":\"" + rfc3339(run.started) + "\",\"finished\":";
+    out += run.result == RunResult::none ? "null" : '"' + rfc3339(run.finished) + '"';
+    if (run.result != RunResult::none) out += ",\"duration_ms\":" + std::to_string(duration_of(run).count());
+    out += ",\"total\":" + std::to_string(run.instances);
+  } else {
+    out += ",\"run\":null";
+  }
+  out += ",\"counts\":{";
+  const Counts counts = counts_of(status);
+  bool first = true;
+  for (size_t i = 1; i <= static_cast<size_t>(InstanceResult::excluded); ++i) {
+    if (counts.of[i] == 0) continue;
+    out += first ? "\"" : ",\"";
+    first = false;
+    out.append(state::to_text(static_cast<InstanceResult>(i)))
+        .append("\":")
+        .append(std::to_string(counts.of[i]));
+  }
+  out += "},\"instances\":{";
+  first = true;
+  for (const auto& record : status.instances) {
+    if (!first) out += ',';
+    first = false;
+    append_json_string(out, record.address);
+    out += ":{\"result\":";
+    out += record.result == InstanceResult::none ? "null"
+                                                 : '"' + std::string(state::to_text(record.result)) + '"';
+    out += ",\"attempts\":" + std::to_string(record.attempts);
+    out += ",\"duration_ms\":" + std::to_string(record.duration.count());
+    if (!record.error.empty()) {
+      out += ",\"error\":{";
+      append_error_fields(out, error_from_json(record.error));
+      out += '}';
+    }
+    if (!record.blocked_by.empty()) {
+      out += ",\"blocked_by\":";
+      append_json_string(out, record.blocked_by);
+    }
+    out += '}';
+    sink.flush_if_large();
+  }
+  out += "}}\n";
+}
+
+}  // namespace pf::report

@@ -1,0 +1,45 @@
+// What earlier runs left behind, as `outputs` and `status` show it. Thread-safe: no state.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "report/sink.h"
+#include "state/store.h"
+
+namespace pf::report {
+
+/// The parts of `type.name["key"]`: the type ends at the first dot.
+std::string_view type_of(std::string_view address);
+std::string_view name_of(std::string_view address);
+
+/// `{"type":{"name":{…outputs}}}` and a line break, types and names sorted. Error `state.damaged` where
+/// stored outputs cannot be read.
+Result<void> write_outputs_json(Sink& sink, std::vector<state::InstanceRecord> records);
+/// Each instance with an output a line. `full`: values are not shortened to `width` cells.
+void write_outputs_text(Sink& sink, std::vector<state::InstanceRecord> records, size_t width, bool full);
+
+/// Who holds the state folder: `process 4711 on host since …`, or nobody.
+struct Status {
+  std::string pipeline;
+  std::optional<state::RunRecord> run;           // the last; none before the first
+  std::vector<state::InstanceRecord> instances;  // of it
+  bool held = false;                             // a process holds the state folder now
+  std::string holder;                            // the text of its lock file; may be empty
+};
+/// What to print of a status.
+struct StatusOptions {
+  bool quiet = false;    // the first line only
+  bool verbose = false;  // every instance
+  WallTime now{};
+};
+/// `succeeded`, …, or `running` while it goes on, `broken_off` where its process ended without a result,
+/// `none`.
+std::string_view status_word(const Status& status);
+void append_status_text(std::string& out, const Status& status, const StatusOptions& options);
+void write_status_json(Sink& sink, const Status& status);
+
+}  // namespace pf::report

@@ -1,0 +1,101 @@
+#include "report/tally.h"
+
+#include <algorithm>
+
+#include "report/json_text.h"
+#include "report/visible.h"
+
+namespace pf::report {
+
+void Tally::begin(const orchestrator::RunStarted& event, SteadyTime now) {
+  instances_ = event.instances;
+  pipeline_ = visible(event.pipeline);
+  run_ = event.run;
+  log_file_ = event.log_file;
+  since_ = now;
+}
+
+Running* Tally::find(uint32_t index) {
+  const auto found = std::find_if(running_.begin(), running_.end(),
+                                  [&](const Running& running) { return running.index == index; });
+  return found == running_.end() ? nullptr : &*found;
+}
+
+void Tally::started(const orchestrator::InstanceStarted& event, SteadyTime now) {
+  if (Running* again = find(event.index)) {
+    again->attempt = event.attempt;
+    again->retry_at = {};
+    again->progress.clear();
+    return;
+  }
+  running_.push_back({event.index, event.attempt, now, {}, {}});
+}
+
+void Tally::attempt_failed(const orchestrator::AttemptFailed& event, SteadyTime now) {
+  if (Running* waiting = find(event.index)) {
+    waiting->attempt = event.attempt;
+    waiting->retry_at = now + event.retry_in;
+    waiting->progress.clear();
+  }
+}
+
+void Tally::progress(const orchestrator::Progress& event) {
+  if (Running* running = find(event.index))
+    running->progress = progress_text(event.done, event.total, event.text);
+}
+
+const Failure* Tally::finished(const orchestrator::InstanceFinished& event) {
+  if (const Running* ended = find(event.index)) running_.erase(running_.begin() + (ended - running_.data()));
+  ++done_;
+  ++counts_[event.result];
+  if (!is_failure(event.result)) return nullptr;
+  Failure failure;
+  failure.address = visible(address(event.index));
+  failure.result = event.result;
+  failure.attempts = event.attempts;
+  failure.duration = event.duration;
+  if (event.error != nullptr) failure.error = *event.error;
+  failure.work_folder = event.work_folder;
+  failures_.push_back(std::move(failure));
+  return &failures_.back();
+}
+
+std::string_view word_for(InstanceResult result) {
+  return result == InstanceResult::timed_out ? "timed out" : state::to_text(result);
+}
+
+bool is_failure(InstanceResult result) {
+  return result == InstanceResult::failed || result == InstanceResult::timed_out ||
+         result == InstanceResult::crashed;
+}
+
+std::string counts_text(const Counts& counts) {
+  static constexpr InstanceResult kOrder[] = {
+      InstanceResult::succeeded, InstanceResult::cached,    InstanceResult::failed,
+      InstanceResult::timed_out, InstanceResult::crashed,   InstanceResult::blocked,
+      InstanceResult::skipped,   InstanceResult::cancelled, InstanceResult::excluded};
+  std::string out;
+  for (InstanceResult result : kOrder) {
+    if (counts[result] == 0) continue;
+    if (!out.empty()) out += ", ";
+    out += std::to_string(counts[result]) + ' ';
+    out += word_for(result);
+  }
+  return out.empty() ? "nothing to do" : out;
+}
+
+std::string progress_text(double done, double total, std::string_view text) {
+  std::string out;
+  if (done > 0 || total > 0) append_json_number(out, done);
+  if (total > 0) {
+    out += '/';
+    append_json_number(out, total);
+  }
+  if (!text.empty()) {
+    if (!out.empty()) out += ' ';
+    out += visible(text.substr(0, 1000));
+  }
+  return out;
+}
+
+}  // namespace pf::report
