@@ -41,7 +41,9 @@ target_link_libraries(pf_dep_crypto INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 add_library(pf_dep_asio INTERFACE)
 add_library(pf::asio ALIAS pf_dep_asio)
 target_include_directories(pf_dep_asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
-target_compile_definitions(pf_dep_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Asio finds out about aligned_alloc only where a standard header came first: files that differ in that would free with
+# one allocator what they got from another.
+target_compile_definitions(pf_dep_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_HAS_STD_ALIGNED_ALLOC=1)
 target_link_libraries(pf_dep_asio INTERFACE Threads::Threads)
 
 add_library(pf_dep_json INTERFACE)

@@ -83,6 +83,11 @@ void Runner::start() {
   event.sandbox = &parts_.supervisor.sandbox();
   event.log_file = layout_.log(parts_.run).string();
   parts_.observer.on(event);
+  log_file_.append(to_json_text({{"time", rfc3339(event.time)},
+                                 {"level", "info"},
+                                 {"message", "run started"},
+                                 {"pipeline", pipeline_.name},
+                                 {"instances", infos_.size()}}));
   scheduler_.start();
   finish_if_done();
 }
@@ -248,6 +253,7 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
   }
   if (error != nullptr) {
     record.error = error_json(*error);
+    log_failure(instance, attempts, *error);
     errors_.emplace(instance, *error);
   }
   if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
@@ -256,6 +262,7 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
 }
 
 void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) {
+  log_failure(instance, failed_attempt, error);
   AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &error, delay};
   parts_.observer.on(event);
   auto timer = std::make_unique<asio::steady_timer>(parts_.loop, delay);
@@ -326,7 +333,8 @@ void Runner::job_done(uint64_t job, Done done) {
   records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);
   if (done.status != Done::Status::succeeded) {
     attempts_.erase(instance);
-    attempt_failed(instance, to_result(done), std::move(done.error));
+    const InstanceResult result = to_result(done);
+    attempt_failed(instance, result, std::move(done.error));
     return;
   }
   const bool has_outputs = done.value.size() > 1;  // an empty map is one byte
@@ -390,6 +398,19 @@ void Runner::log(uint32_t index, int level, std::string_view text, const Json* f
   if (fields != nullptr) line["fields"] = *fields;
   log_file_.append(to_json_text(line));
   parts_.observer.on(event);
+}
+
+// So that the run's log tells the whole story of what failed, also where the extension logged nothing.
+void Runner::log_failure(uint32_t instance, uint32_t attempt, const Error& error) {
+  Json line = {{"time", rfc3339(Clock::system().wall())},
+               {"instance", infos_[instance].address},
+               {"level", "error"},
+               {"attempt", attempt},
+               {"code", error.code},
+               {"message", error.message}};
+  if (!error.hint.empty()) line["hint"] = error.hint;
+  if (!error.traceback.empty()) line["traceback"] = error.traceback;
+  log_file_.append(to_json_text(line));
 }
 
 void Runner::progress(uint32_t index, double done, double total, std::string_view text) {

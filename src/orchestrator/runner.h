@@ -106,6 +106,7 @@ class Runner final : private Scheduler::Actions,
   void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) override;
   void job_done(uint64_t job, worker::Done done) override;
   void room() override;
+  bool may_start() override { return running() < parts_.max_parallel; }
   // api::Sink
   void log(uint32_t index, int level, std::string_view text, const Json* fields) override;
   void progress(uint32_t index, double done, double total, std::string_view text) override;
@@ -123,6 +124,7 @@ class Runner final : private Scheduler::Actions,
   void export_stack(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
+  void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
   void durable(uint32_t instance);
   void finish_if_done();
   void kill_running();

@@ -241,7 +241,7 @@ void Loader::read_extension_defaults(const Node& node, const Node& body) {
     } else {
       std::vector<Entry> config;
       const size_t before = errors_.size();
-      const Keys keys = split(entry.value, here, config);
+      split(entry.value, here, config);
       if (config.size() < entry.value.map().size() && errors_.size() == before) {
         for (const Entry& setting : entry.value.map()) {
           if (std::any_of(config.begin(), config.end(),
@@ -254,7 +254,6 @@ void Loader::read_extension_defaults(const Node& node, const Node& body) {
                  setting.key, here + '.' + std::string(setting.key.string()));
         }
       }
-      static_cast<void>(keys);
       defaults_[entry.key.string()] = &entry.value;
     }
   }

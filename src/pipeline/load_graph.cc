@@ -169,14 +169,13 @@ void Loader::gather_depends_on(const Item& item, const std::string& path, const 
   auto value = resolve(*item.depends_on, here, each);
   if (!value) return;
   if (value->kind == Kind::list) {
-    for (const Node& dependency : value->list()) read_dependency(dependency, here, each, waits);
+    for (const Node& dependency : value->list()) read_dependency(dependency, here, waits);
   } else {
-    read_dependency(*value, here, each, waits);
+    read_dependency(*value, here, waits);
   }
 }
 
-void Loader::read_dependency(const Node& node, const std::string& path, const Each*,
-                             std::vector<Wait>& waits) {
+void Loader::read_dependency(const Node& node, const std::string& path, std::vector<Wait>& waits) {
   static const std::string kForms = "TYPE.NAME, or {name: TYPE.NAME, when: succeeded|failed|done}";
   static const std::vector<std::string> kKeys = {"name", "when"};
   const Node* name = &node;

@@ -104,7 +104,7 @@ class Loader {
   void gather_references(const Node& node, const std::string& path, std::vector<Wait>& waits);
   void gather_depends_on(const Item& item, const std::string& path, const Each* each,
                          std::vector<Wait>& waits);
-  void read_dependency(const Node& node, const std::string& path, const Each* each, std::vector<Wait>& waits);
+  void read_dependency(const Node& node, const std::string& path, std::vector<Wait>& waits);
   Target find_target(std::string_view type, std::string_view name, const std::string* key, bool all,
                      bool needs_key, Where where);
   void settle(uint32_t instance, std::vector<Wait>& waits);

@@ -17,7 +17,7 @@ using state::InstanceRecord;
 // Up to so many instances are shown with an output a line; up to so many with a line each.
 constexpr size_t kFew = 5;
 constexpr size_t kSome = 10;
-constexpr size_t kMostOutputs = 8;
+constexpr size_t kMostOutputs = 12;
 constexpr size_t kMostFailures = 10;
 constexpr size_t kMostNames = 5;
 
@@ -57,9 +57,7 @@ void append_outputs(std::string& out, const std::vector<InstanceRecord>& records
   }
   if (count > with.size())
     out += "  … and " + count_of(count - with.size(), "more instance", "more instances") + '\n';
-  if (!options.outputs_command.empty() && (count > kFew)) {
-    out += "  all of them in full: " + options.outputs_command + '\n';
-  }
+  if (!options.outputs_command.empty()) out += "  all in full: " + options.outputs_command + '\n';
 }
 
 void append_failures(std::string& out, const Tally& tally, const ObserverOptions& options) {

@@ -94,7 +94,7 @@ TEST(BadInput, AWrongType) {
 TEST(BadInput, AnUnknownReference) {
   Project project;
   expect_refused(project, "p:\n  t:\n    - {name: a, retries: \"${t.b.outputs.x}\"}\n",
-                 "3:", "expression.unknown_instance");
+                 "3:", "graph.unknown_instance");
 }
 
 TEST(BadInput, ACycle) {
@@ -112,7 +112,7 @@ TEST(BadInput, ADuplicateName) {
 TEST(BadInput, TheSameStackTwice) {
   Project project;
   project.extension("u", execute(""));
-  expect_refused(project, "p:\n  t: [{name: a}]\n  u: [{name: a}]\n", "3:", "pipeline.duplicate_stack");
+  expect_refused(project, "p:\n  t: [{name: a}]\n  u: [{name: a}]\n", "3:", "pipeline.stack_conflict");
 }
 
 TEST(BadInput, ANameThatIsNoLegalStackName) {

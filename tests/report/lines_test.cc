@@ -225,7 +225,7 @@ TEST(Summary, many_outputs_are_shortened) {
             "  count.i8  list=[1,2]  words=8\n"
             "  count.i9  list=[1,2]  words=9\n"
             "  … and 4 more instances\n"
-            "  all of them in full: pangeo-forge outputs prod.yaml\n"
+            "  all in full: pangeo-forge outputs prod.yaml\n"
             "\n"
             "Log: /state/runs/r/log.jsonl\n"
             "climate succeeded after 10ms: 14 succeeded\n");

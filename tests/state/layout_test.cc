@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
-#include <regex>
-
 #include "state/helpers.h"
 
 namespace pf::state {
@@ -87,7 +85,7 @@ TEST(Layout, SaysThatTheFolderCannotBeMade) {
 TEST(RunId, BeginsWithTheTimeAndDiffers) {
   const WallTime now{std::chrono::seconds(1795255925)};
   const std::string one = new_run_id(now);
-  EXPECT_TRUE(std::regex_match(one, std::regex("20261121-101205-[0-9a-f]{6}"))) << one;
+  EXPECT_THAT(one, testing::MatchesRegex("20261121-101205-[0-9a-f]{6}"));
   EXPECT_NE(one, new_run_id(now));
 }
 

@@ -201,7 +201,8 @@ constexpr const char* kPolluting = R"(
   require("lib.shared").n = 1
   self.config.list[1] = 2
   getmetatable(self.config.list).__index = function() return "x" end
-  getmetatable(self).cleanup = function() for name in pairs(_G) do _G[name] = nil end end
+  local all = _G
+  getmetatable(self).cleanup = function() for name in pairs(all) do all[name] = nil end end
   forge.async.spawn(function() forge.fs.read("never") end)
   self.outputs.seen = table.concat(seen, " ")
 )";
