@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(spdlog REQUIRED)
+find_package(spdlog REQUIRED)  # its headers only
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(tl-expected REQUIRED)
@@ -50,7 +50,9 @@ add_library(pf_dep_json INTERFACE)
 add_library(pf::json ALIAS pf_dep_json)
 target_link_libraries(pf_dep_json INTERFACE nlohmann_json::nlohmann_json)
 
-# Header only: its shared library would cost every start-up.
+# Header only, with header-only fmt: the shared libraries of both would cost every start-up.
+find_package(fmt REQUIRED)
 add_library(pf_dep_spdlog INTERFACE)
 add_library(pf::spdlog ALIAS pf_dep_spdlog)
-target_link_libraries(pf_dep_spdlog INTERFACE spdlog::spdlog_header_only)
+target_compile_definitions(pf_dep_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
+target_link_libraries(pf_dep_spdlog INTERFACE fmt::fmt-header-only)

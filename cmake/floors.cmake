@@ -16,6 +16,12 @@ function(pf_floor name)
   endif()
 endfunction()
 
+# pf_quick_build(TARGET): without optimisation. Tests are compiled more often than they run, and a third of the time
+# (measured: 58 s of CPU for the largest under the address sanitizer at -O1, 20 s at -O0).
+function(pf_quick_build target)
+  target_compile_options(${target} PRIVATE -O0 -U_FORTIFY_SOURCE)
+endfunction()
+
 # pf_test(NAME LINKS ...): one GoogleTest program of all *_test.cc in this folder, registered test by test.
 function(pf_test name)
   cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
@@ -25,6 +31,7 @@ function(pf_test name)
   endif()
   add_executable(test_${name} ${sources})
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  pf_quick_build(test_${name})
   target_compile_definitions(test_${name} PRIVATE PF_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(test_${name} PRIVATE ${ARG_LINKS} pf_test_support GTest::gmock GTest::gtest GTest::gtest_main)
   gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)

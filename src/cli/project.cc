@@ -25,27 +25,29 @@ Result<Located> locate(const Arguments& arguments) {
   for (const auto& entry : root.map()) names.emplace_back(entry.key.string());
   const Where where = (*document)->where(root);
   if (names.empty()) {
-    return refuse("pipeline.none", "the file holds no pipeline",
-                  "write one as `NAME:` with its sections below", where);
+    return refuse("pipeline.empty", "the file holds no pipeline, expected a mapping of pipelines",
+                  "a file begins with the name of a pipeline, then its sections", where);
   }
   Located located;
   located.pipeline = arguments.pipeline;
   if (located.pipeline.empty()) {
     if (names.size() > 1) {
-      return refuse("pipeline.ambiguous", "the file holds several pipelines: " + join(names, ", "),
-                    "choose one with --pipeline NAME", where);
+      return refuse(
+          "pipeline.choose",
+          "the file holds " + std::to_string(names.size()) + " pipelines: " + shorten(join(names, ", "), 200),
+          "pick one with --pipeline " + names.front(), where);
     }
     located.pipeline = names.front();
   } else if (root.find(located.pipeline) == nullptr) {
     std::string hint = did_you_mean(located.pipeline, names);
-    if (!hint.empty()) hint += " ";
+    if (hint.empty()) hint = "it holds: " + shorten(join(names, ", "), 200);
     return refuse("pipeline.unknown", "the file holds no pipeline '" + located.pipeline + "'",
-                  hint + "it holds " + join(names, ", "), where);
+                  std::move(hint), where);
   }
   std::error_code code;
   located.state_folder = arguments.state_dir.empty()
-                             ? fs::absolute(arguments.file, code).parent_path() / ".pangeo-forge"
-                             : fs::absolute(arguments.state_dir, code);
+                             ? (*document)->folder(0) / ".pangeo-forge"
+                             : fs::absolute(arguments.state_dir, code).lexically_normal();
   return located;
 }
 

@@ -18,7 +18,7 @@ struct Located {
   std::filesystem::path state_folder;
 };
 /// Reads FILE only as far as its top level, so that what was run can be looked at while the file is being
-/// changed. Errors yaml.*, `pipeline.none`, `pipeline.unknown`, `pipeline.ambiguous`.
+/// changed. Errors as of pipeline::load: yaml.*, `pipeline.empty`, `pipeline.choose`, `pipeline.unknown`.
 Result<Located> locate(const Arguments& arguments);
 
 }  // namespace pf::cli

@@ -39,7 +39,9 @@ class ScriptedLauncher final : public Launcher {
   void kill(uint32_t worker) override {
     killed.push_back(worker);
     if (sockets.erase(worker) == 0) return;
-    asio::post(loop_, [this, worker] { events_->worker_exited(worker, {SIGKILL, 900, 0}); });
+    asio::post(loop_, [this, worker, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) events_->worker_exited(worker, {SIGKILL, 900, 0});
+    });
   }
   /// The process ends by itself.
   void exit(uint32_t worker, int status) {
@@ -63,6 +65,7 @@ class ScriptedLauncher final : public Launcher {
  private:
   asio::io_context& loop_;
   Events* events_ = nullptr;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 /// A supervisor over a ScriptedLauncher, one pool, and the words to drive both ends.
