@@ -22,26 +22,27 @@ struct Permissions {
 };
 
 struct Limits {
-  uint64_t memory = 256ULL << 20;     // bytes
-  Milliseconds cpu{0};                // per attempt; 0 = none
-  uint64_t output = 1ULL << 20;       // encoded bytes
+  uint64_t memory = 256ULL << 20;  // bytes
+  Milliseconds cpu{0};             // per attempt; 0 = none
+  uint64_t output = 1ULL << 20;    // encoded bytes
 };
 
 struct Manifest {
   std::string name;
-  std::string version;                // SemVer
+  std::string version;  // SemVer
   std::string summary;
   std::string license;
-  std::string requires_core;          // range, as written; empty: any
+  std::string requires_core;  // range, as written; empty: any
   Permissions permissions;
   Limits limits;
-  std::filesystem::path file;         // the extension.yaml
+  std::filesystem::path file;  // the extension.yaml
 };
 
 /// Reads and checks a manifest; every finding has file:line:column. Codes `manifest.*`, yaml.*.
 tl::expected<Manifest, Errors> read_manifest(const std::filesystem::path& file);
 
-/// A SemVer range of comparators: `>=0.1 <2`, `1.2.3`, `^1.2`, `~1.2`, `*`, with `||`. Error `manifest.range`.
+/// A SemVer range of comparators: `>=0.1 <2`, `1.2.3`, `^1.2`, `~1.2`, `*`, with `||`. Error
+/// `manifest.range`.
 Result<bool> version_matches(std::string_view version, std::string_view range);
 
 }  // namespace pf::extension

@@ -14,18 +14,18 @@ namespace pf::extension {
 struct Package {
   Manifest manifest;
   std::filesystem::path folder;
-  std::map<std::string, std::string> modules;   // `extension`, `models`, `lib.words` -> Lua source
-  std::string digest;                           // SHA-256 over names and contents of all its files, hex
-  std::string source;                           // which rule of the search order found it, for people
+  std::map<std::string, std::string> modules;  // `extension`, `models`, `lib.words` -> Lua source
+  std::string digest;                          // SHA-256 over names and contents of all its files, hex
+  std::string source;                          // which rule of the search order found it, for people
 };
 
 struct SearchOptions {
-  std::vector<std::filesystem::path> folders;   // --extensions, in order: each holds packages, or is one
-  std::filesystem::path project;                // the pipeline file's folder: `extensions/` in it is searched
+  std::vector<std::filesystem::path> folders;  // --extensions, in order: each holds packages, or is one
+  std::filesystem::path project;               // the pipeline file's folder: `extensions/` in it is searched
 };
 
-/// Where packages are looked for, in order: --extensions, `extensions/` beside the pipeline file, the user's folder,
-/// the bundled ones.
+/// Where packages are looked for, in order: --extensions, `extensions/` beside the pipeline file, the user's
+/// folder, the bundled ones.
 std::vector<std::filesystem::path> search_folders(const SearchOptions& options);
 /// Finds and reads one by name. Errors: `extension.unknown` (with "did you mean" and where was looked),
 /// `extension.version` (this core is outside of requires.core), `extension.file_missing`, `manifest.*`.

@@ -306,14 +306,17 @@ TEST(Reader, SaysWhatIsWrong) {
   EXPECT_EQ(
       error_of("a: 1\nb: \"x\nc: 2\n"),
       "f.yaml:2:4: the quoted text that begins here does not end [yaml.syntax]\n  hint: close the quote");
-  EXPECT_EQ(error_of("a: 1\nb: &x 'it''s\nc: 2\n"),
-            "f.yaml:2:7: the quoted text that begins here does not end [yaml.syntax]\n  hint: close the quote");
-  EXPECT_EQ(error_of("a: 1\nb: 'it"),
-            "f.yaml:2:4: the quoted text that begins here does not end [yaml.syntax]\n  hint: close the quote");
+  EXPECT_EQ(
+      error_of("a: 1\nb: &x 'it''s\nc: 2\n"),
+      "f.yaml:2:7: the quoted text that begins here does not end [yaml.syntax]\n  hint: close the quote");
+  EXPECT_EQ(
+      error_of("a: 1\nb: 'it"),
+      "f.yaml:2:4: the quoted text that begins here does not end [yaml.syntax]\n  hint: close the quote");
   EXPECT_EQ(error_of("a: [1, 2\nb: 3\n"),
             "f.yaml:2:2: expected ',' or ']' in a list in brackets [yaml.syntax]\n  hint: close the bracket");
-  EXPECT_EQ(error_of("[1, {a: 2"),
-            "f.yaml:1:1: the bracket '[' that opens here does not end [yaml.syntax]\n  hint: close it with ']'");
+  EXPECT_EQ(
+      error_of("[1, {a: 2"),
+      "f.yaml:1:1: the bracket '[' that opens here does not end [yaml.syntax]\n  hint: close it with ']'");
   EXPECT_EQ(error_of("a: @b\n"),
             "f.yaml:1:4: found '@', which no value can begin with [yaml.syntax]\n"
             "  hint: put the text in quotes if the character belongs to it");

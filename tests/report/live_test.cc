@@ -46,8 +46,7 @@ TEST(LiveObserver, draws_in_place) {
   const std::string end = run.text();
   EXPECT_EQ(end.substr(0, end.find('\n')), "\r\x1b[1A\x1b[J");
   EXPECT_NE(end.find("Failed\n  example.a failed (300ms)\n"), std::string::npos);
-  EXPECT_NE(end.find("climate failed after 1.3s: 1 succeeded, 1 failed, 1 blocked\n"),
-            std::string::npos);
+  EXPECT_NE(end.find("climate failed after 1.3s: 1 succeeded, 1 failed, 1 blocked\n"), std::string::npos);
 }
 
 TEST(LiveObserver, a_short_run_shows_no_view) {
