@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 
@@ -333,7 +334,10 @@ TEST_F(Processes, LeaveNothingWhenTheCoreIsKilled) {
       run_until(loop, [&] { return mine->offer(job, true); });
       if (id == 1) run_until(loop, [&] { return client.done.contains(1); });
     }
-    run_until(loop, [&] { return client.told.back() == "started 3" || client.told.back() == "started 2"; });
+    const auto told = [&](const char* what) {
+      return std::find(client.told.begin(), client.told.end(), what) != client.told.end();
+    };
+    run_until(loop, [&] { return told("started 2") && told("started 3"); });
     const auto pid = from_cbor(client.done[1].value)->get<pid_t>();
     if (write(out.get(), &pid, sizeof pid) != sizeof pid) _exit(1);
     loop.restart();
