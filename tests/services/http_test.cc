@@ -28,7 +28,7 @@ class Owner {
     };
   }
   void run_until(const bool& done) {
-    while (!done) step();
+    while (!done && !testing::Test::HasFatalFailure()) step();
   }
   void step() {
     std::function<void()> next;
