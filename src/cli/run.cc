@@ -36,7 +36,6 @@ int run(const Arguments& arguments, Screen& screen) {
   options.max_parallel = arguments.max_parallel;
   options.fail_fast = arguments.fail_fast;
   options.command = arguments.line;
-  options.program = arguments.program;
   const auto code = orchestrator::run(options, *observer);
   return code ? *code : refuse(screen, arguments, code.error());
 }

@@ -260,8 +260,7 @@ std::vector<std::string> plain_words(const Permissions& permissions, const Limit
   if (out.empty()) out.emplace_back("touches nothing but its own work folder");
   out.push_back("takes at most " + format_bytes(limits.memory) + " of memory and gives at most " +
                 format_bytes(limits.output) + " of outputs");
-  if (limits.cpu.count() > 0)
-    out.push_back("computes for at most " + format_duration(limits.cpu) + " in an attempt");
+  out.push_back("computes for at most " + format_duration(limits.cpu) + " in an attempt");
   return out;
 }
 

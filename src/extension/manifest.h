@@ -23,7 +23,7 @@ struct Permissions {
 
 struct Limits {
   uint64_t memory = 256ULL << 20;  // bytes
-  Milliseconds cpu{0};             // per attempt; 0 = none
+  Milliseconds cpu{60000};         // per attempt
   uint64_t output = 1ULL << 20;    // encoded bytes
 };
 

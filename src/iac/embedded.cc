@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "iac/checkpoint.h"
 #include "iac/property.h"
+#include "state/layout.h"
 
 namespace pf::iac {
 namespace {
@@ -45,8 +46,8 @@ std::string random_uuid() {
 }
 
 Error disk_error(const std::string& what, const fs::path& path, int errno_value) {
-  Error error = system_error(what + " " + path.string(), errno_value);
-  error.hint = "mend the disk or its permissions and run again; the stack is as it was";
+  Error error = state::folder_error(what, path, errno_value);
+  error.hint += "; the stack is as it was";
   error.where.file = path.string();
   return error;
 }

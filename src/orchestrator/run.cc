@@ -154,9 +154,7 @@ tl::expected<int, Errors> run(const RunOptions& options, Observer& observer) {
     loop.run();
   }
   if (store_failed) finished.result = state::RunResult::failed;
-  if (finished.result != state::RunResult::succeeded) {
-    finished.command = options.program + " run " + options.project.file.string();
-  }
+  if (finished.result != state::RunResult::succeeded) finished.command = options.command;
   observer.on(finished);
 
   if (first_signal != 0) return 128 + std::abs(first_signal);

@@ -15,8 +15,8 @@ struct RunOptions {
   ProjectOptions project;
   uint32_t max_parallel = 0;  // --max-parallel; 0: what the pipeline says
   bool fail_fast = false;     // --fail-fast
-  std::string command;        // the command line, for the lock file and the run's record
-  std::string program;        // how the user calls us, for the command to go on with
+  std::string command;  // the command line, quoted for a shell: for the lock file, the run's record, and as
+                        // the command to go on with
 };
 
 /// Exit codes of the program (docs/interface.md).

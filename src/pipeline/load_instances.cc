@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "pipeline/folders.h"
+#include "pipeline/instance_keys.h"
 #include "pipeline/loader.h"
 
 namespace pf::pipeline {
@@ -10,48 +11,6 @@ namespace {
 
 constexpr size_t kMaxInstances = 1'000'000;
 constexpr std::string_view kReservedTypes[] = {"var", "env", "each", "secret"};
-
-enum class KeyId : uint8_t {
-  name,
-  stack,
-  depends_on,
-  when,
-  for_each,
-  tags,
-  max_attempts,
-  retry,
-  timeout,
-  allow_failure,
-  later
-};
-
-const std::unordered_map<std::string_view, KeyId>& own_keys() {
-  static const std::unordered_map<std::string_view, KeyId> kKeys = {
-      {"name", KeyId::name},
-      {"stack", KeyId::stack},
-      {"depends_on", KeyId::depends_on},
-      {"when", KeyId::when},
-      {"for_each", KeyId::for_each},
-      {"tags", KeyId::tags},
-      {"max_attempts", KeyId::max_attempts},
-      {"retry", KeyId::retry},
-      {"timeout", KeyId::timeout},
-      {"allow_failure", KeyId::allow_failure},
-      {"deadline", KeyId::later},
-      {"cache", KeyId::later},
-      {"priority", KeyId::later},
-      {"pool", KeyId::later},
-      {"protect", KeyId::later},
-      {"finally", KeyId::later},
-      {"on_failure", KeyId::later},
-      {"limits", KeyId::later},
-      {"permissions", KeyId::later},
-      {"bakery", KeyId::later},
-      {"hooks", KeyId::later},
-      {"use", KeyId::later},
-  };
-  return kKeys;
-}
 
 /// What a stack name may not have becomes '-', one for each character.
 std::string as_stack_name(std::string_view name) {
@@ -119,25 +78,25 @@ void Loader::read_section(const Entry& entry) {
 
 Loader::Keys Loader::split(const Node& node, const std::string& path, std::vector<Entry>& config) {
   Keys keys;
-  const auto& own = own_keys();
+  using Id = InstanceKey::Id;
   for (const Entry& entry : node.map()) {
-    const auto found = own.find(entry.key.string());
-    if (found == own.end()) {
+    const InstanceKey* const own = find_instance_key(entry.key.string());
+    if (own == nullptr) {
       config.push_back(entry);
       continue;
     }
-    switch (found->second) {
-      case KeyId::name: keys.name = &entry.value; break;
-      case KeyId::stack: keys.stack = &entry.value; break;
-      case KeyId::depends_on: keys.depends_on = &entry.value; break;
-      case KeyId::when: keys.when = &entry.value; break;
-      case KeyId::for_each: keys.for_each = &entry.value; break;
-      case KeyId::tags: keys.tags = &entry.value; break;
-      case KeyId::max_attempts: keys.max_attempts = &entry.value; break;
-      case KeyId::retry: keys.retry = &entry.value; break;
-      case KeyId::timeout: keys.timeout = &entry.value; break;
-      case KeyId::allow_failure: keys.allow_failure = &entry.value; break;
-      case KeyId::later: not_supported(entry.key, path + '.' + std::string(entry.key.string())); break;
+    switch (own->id) {
+      case Id::name: keys.name = &entry.value; break;
+      case Id::stack: keys.stack = &entry.value; break;
+      case Id::depends_on: keys.depends_on = &entry.value; break;
+      case Id::when: keys.when = &entry.value; break;
+      case Id::for_each: keys.for_each = &entry.value; break;
+      case Id::tags: keys.tags = &entry.value; break;
+      case Id::max_attempts: keys.max_attempts = &entry.value; break;
+      case Id::retry: keys.retry = &entry.value; break;
+      case Id::timeout: keys.timeout = &entry.value; break;
+      case Id::allow_failure: keys.allow_failure = &entry.value; break;
+      case Id::later: not_supported(entry.key, path + '.' + std::string(entry.key.string())); break;
     }
   }
   return keys;

@@ -24,26 +24,15 @@
 #include "pipeline/schema.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/cbor.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "pipeline/instance_keys.h"
 #include "pipeline/schema_rules.h"
 
 namespace pf::pipeline {
-
-namespace {
-constexpr std::array<std::string_view, 22> kInstanceKeys = {
-    "allow_failure", "bakery",       "cache", "deadline",   "depends_on",  "finally", "for_each", "hooks",
-    "limits",        "max_attempts", "name",  "on_failure", "permissions", "pool",    "priority", "protect",
-    "retry",         "stack",        "tags",  "timeout",    "use",         "when"};
-}
-
-static_assert(std::is_sorted(kInstanceKeys.begin(), kInstanceKeys.end()));
-
-std::span<const std::string_view> instance_keys() { return kInstanceKeys; }
 
 namespace rules {
 
@@ -369,7 +358,7 @@ class Builder {
       }
       Field field;
       field.name = item["name"].get<std::string>();
-      if (depth == 1 && std::binary_search(kInstanceKeys.begin(), kInstanceKeys.end(), field.name)) {
+      if (depth == 1 && find_instance_key(field.name) != nullptr) {
         return invalid(path + "." + field.name,
                        "'" + field.name + "' is a key of the pipeline itself: name it otherwise");
       }
@@ -468,7 +457,11 @@ class Model final : public Schema {
 
   void check(const Document& document, const Node& config, const std::string& path, bool computed_ok,
              Errors& errors) const override {
-    static const std::vector<std::string> more(kInstanceKeys.begin(), kInstanceKeys.end());
+    static const std::vector<std::string> more = [] {
+      std::vector<std::string> names;
+      for (const InstanceKey& key : kInstanceKeys) names.emplace_back(key.name);
+      return names;
+    }();
     static const rules::CheckOptions strict{.computed_ok = false, .look_at_files = true, .more_keys = more};
     static const rules::CheckOptions planned{.computed_ok = true, .look_at_files = true, .more_keys = more};
     rules::check(*rule_, document, config, path, computed_ok ? planned : strict, errors);

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,8 +41,6 @@ class Schema {
 /// One call of Schema::check reports no more than this: a broken file of a million lines needs no million
 /// errors.
 inline constexpr size_t kMaxFindings = 100;
-/// The orchestrator's own keys of an instance (`name`, `when`, …), sorted: no model may use them.
-std::span<const std::string_view> instance_keys();
 
 /// A node as CBOR, without rules: keys in written order.
 void encode_plain(const Node& node, std::string& cbor);

@@ -13,6 +13,8 @@ constexpr int64_t kSecond = 1'000'000'000;
 // Once a deadline has passed the signal comes again and again: a hook that was set while LuaJIT was changing
 // its own dispatch tables may be lost.
 constexpr int64_t kAgain = 10'000'000;
+// So long after the end of its CPU time code that no hook has reached is inside a C function for good.
+constexpr int64_t kStuck = 2 * kSecond;
 
 void raise_hook(lua_State* L, lua_Debug*) {
   lua_pushliteral(L, "the deadline has passed");
@@ -125,6 +127,8 @@ void Deadlines::check(Timer& timer) {
     set(timer, deadline);
     return;
   }
+  // Nothing but the end of the process bounds a C function. For wall time the core sees to that.
+  if (timer.meaning == Expiry::cpu && time - deadline > kStuck) raise(SIGXCPU);
   Expiry none = Expiry::none;
   expired_.compare_exchange_strong(none, timer.meaning, std::memory_order_relaxed);
   // LuaJIT's hooks are of the whole VM: this reaches every coroutine. Count 1, and never taken away: a pcall

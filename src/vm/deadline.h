@@ -1,6 +1,7 @@
 // Deadlines of a job: wall time and CPU time of the VM's thread. When one passes, a hook makes every further
-// Lua instruction raise, so that neither pcall nor a coroutine can swallow it. Owned by the VM; used and
-// destroyed on the thread that called start().
+// Lua instruction raise, so that neither pcall nor a coroutine can swallow it. Code that goes on all the
+// same, inside a C function, ends the process with SIGXCPU two seconds of CPU time later. Owned by the VM;
+// used and destroyed on the thread that called start().
 //
 // Cost: two kernel timers are made once. They stay armed from job to job: a signal that comes before the
 // deadline of the job that is running sets its timer again, so a job with a later deadline than the last

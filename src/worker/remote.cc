@@ -204,6 +204,17 @@ Done Remote::how_it_died(const Exit& exit) const {
         error.message += " from outside of pangeo-forge, as the kernel does when memory runs out";
         error.hint = "look into the kernel's log; lower max_parallel or limits.memory";
         break;
+      case SIGXCPU:  // by the VM's own timer
+        done.status = Done::Status::failed;
+        error.code = "limit.cpu";
+        error.message =
+            "the attempt used more than its CPU time in a single call of a library function, which cannot be "
+            "stopped; its worker was killed";
+        error.hint =
+            "raise limits.cpu in extension.yaml, or look for a call of string.find, string.rep or "
+            "table.concat that takes this long";
+        error.retryable = false;
+        break;
       case SIGABRT:
         error.message += ": it gave up, as when the memory of its process is used up";
         error.hint = "limits.memory of the extension is " + memory;

@@ -63,6 +63,13 @@ constexpr int kAllowed[] = {
     SCMP_SYS(getrandom),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
+#if defined(__SANITIZE_THREAD__)
+    // COMPAT: TSan makes a thread of its own in every fork, which may still be starting when the filter
+    // comes: glibc
+    // aborts without these.
+    SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list),
+#endif
 };
 
 constexpr int kKilled[] = {

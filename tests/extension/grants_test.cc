@@ -148,7 +148,7 @@ TEST(Grants, PlainWords) {
   p.git = {"github.com"};
   p.secrets = {"TOKEN"};
   Limits limits;
-  limits.cpu = Milliseconds(60000);
+  limits.cpu = Milliseconds(90000);
   EXPECT_THAT(
       plain_words(p, limits),
       ElementsAre(
@@ -162,10 +162,11 @@ TEST(Grants, PlainWords) {
           "runs the program git, without the network", "reads the environment variable AWS_REGION",
           "uses git at the host github.com", "uses the secret TOKEN",
           "takes at most 256 MiB of memory and gives at most 1.0 MiB of outputs",
-          "computes for at most 1m00s in an attempt"));
+          "computes for at most 1m30s in an attempt"));
   EXPECT_THAT(plain_words({}, {}),
               ElementsAre("touches nothing but its own work folder",
-                          "takes at most 256 MiB of memory and gives at most 1.0 MiB of outputs"));
+                          "takes at most 256 MiB of memory and gives at most 1.0 MiB of outputs",
+                          "computes for at most 1m00s in an attempt"));
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ TEST_F(ManifestFile, TheLeastThatIsNeeded) {
   EXPECT_EQ(manifest->requires_core, "");
   EXPECT_EQ(manifest->limits.memory, 256ULL << 20);
   EXPECT_EQ(manifest->limits.output, 1ULL << 20);
-  EXPECT_EQ(manifest->limits.cpu, Milliseconds(0));
+  EXPECT_EQ(manifest->limits.cpu, Milliseconds(60000));
 }
 
 TEST_F(ManifestFile, AllFindingsAtOnce) {

@@ -320,7 +320,7 @@ TEST_F(EmbeddedTest, LeavesTheStackAsItWasWhenItCannotWrite) {
   EXPECT_EQ(in_unprivileged_child([&] {
               if (!engine()->read(kId)) return 1;
               auto done = keep(R"({"words":4})", "");
-              return done || done.error().code != "os.eacces" ||
+              return done || done.error().code != "state.read_only" ||
                              done.error().message.find(file().string()) == std::string::npos
                          ? 2
                          : 0;
@@ -340,7 +340,7 @@ TEST_F(EmbeddedTest, LeavesTheStackAsItWasWhenTheDiskIsFull) {
   ASSERT_TRUE(keep(R"({"words":3})", R"({"count":1})"));
   auto done = keep(R"({"words":")" + std::string(300000, 'x') + "\"}", "");
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, "os.enospc");
+  EXPECT_EQ(done.error().code, "state.full");
   EXPECT_EQ(content_of(file()), ours());
   for (const auto& [name, content] : snapshot(temp_.path()))
     EXPECT_THAT(name, testing::Not(HasSubstr(".tmp")));

@@ -52,6 +52,28 @@ TEST(Attack, ABombInACFunctionIsKilledAtTheHardDeadline) {
   EXPECT_EQ(run.error_code("attack.bad"), "deadline.hard");
 }
 
+TEST(Attack, WithoutATimeoutItsCpuTimeBoundsAnEndlessLoop) {
+  Project project;
+  project.extension("attack", execute("while true do end"), "limits: {cpu: 300ms}\n");
+  const auto run = run_pipeline(project, "p:\n  attack: [{name: bad}]\n");
+  EXPECT_EQ(run.result("attack.bad"), "failed");
+  EXPECT_EQ(run.error_code("attack.bad"), "limit.cpu");
+}
+
+TEST(Attack, WithoutATimeoutItsCpuTimeBoundsABombInACFunction) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "TSan delivers no signal to code that it did not build";
+#endif
+  Project project;
+  project.extension("attack", execute("string.find(('a'):rep(300000), ('.-'):rep(60) .. 'b')"),
+                    "limits: {cpu: 300ms}\n");
+  project.extension("quiet", execute("outputs.fine = true"));
+  const auto run = run_pipeline(project, "p:\n  attack: [{name: bad}]\n  quiet: [{name: a}]\n");
+  EXPECT_EQ(run.result("attack.bad"), "failed");
+  EXPECT_EQ(run.error_code("attack.bad"), "limit.cpu");
+  EXPECT_EQ(run.result("quiet.a"), "succeeded");
+}
+
 TEST(Attack, AMemoryBombOfTextsFails) {
   const auto run = attack_beside_siblings("local t = 'x'; while true do t = t .. t end");
   EXPECT_EQ(run.result("attack.bad"), "failed");
