@@ -1,4 +1,4 @@
--- The `forge` table: what `require "forge"` returns. The calls come from the registry (src/registry/calls.cc).
+-- The `forge` table: what `require "forge"` returns. The calls come from the registry (src/registry/).
 local host, base, errors, async = ...
 local getmetatable, setmetatable, tostring, type = base.getmetatable, base.setmetatable, base.tostring, base.type
 local match = base.string.match

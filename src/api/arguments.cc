@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "base/text.h"
 
 namespace pf::api {
 namespace {
@@ -10,7 +13,7 @@ std::string_view describe(const cbor::Item& item) {
   switch (item.type) {
     case cbor::Type::unsigned_int:
     case cbor::Type::negative_int:
-    case cbor::Type::number: return "a number";
+    case cbor::Type::number: return std::isfinite(item.real) ? "a number" : "one that is not finite";
     case cbor::Type::bytes:
     case cbor::Type::text: return "a string";
     case cbor::Type::array:
@@ -40,6 +43,7 @@ bool fits(registry::Type type, const cbor::Item& item) {
     case registry::Type::string: return item.type == T::text || item.type == T::bytes;
     case registry::Type::table: return item.type == T::map || item.type == T::array;
     case registry::Type::list: return item.type == T::array || (item.type == T::map && item.number == 0);
+    case registry::Type::nothing:
     case registry::Type::function: return false;  // functions do not cross
   }
   return false;
@@ -63,6 +67,60 @@ tl::unexpected<Error> bad_argument(const registry::Call& call, std::string_view 
   return refuse("call.argument", "forge." + std::string(call.name) + ": " + std::string(message),
                 std::move(hint));
 }
+
+namespace {
+
+std::string a_type(registry::Type type) {
+  const std::string_view name = registry::describe(type);
+  return (type == registry::Type::any ? "" : name.front() == 'i' ? "an " : "a ") + std::string(name);
+}
+
+/// Names and types of a table whose fields the registry lists.
+Result<void> check_fields(const registry::Call& call, const registry::Argument& argument,
+                          std::string_view raw) {
+  cbor::Reader in(raw);
+  const cbor::Item table = in.next();
+  if (table.type == cbor::Type::array) {
+    if (table.number == 0) return {};  // Lua's empty table does not say what it is
+    return bad_argument(call, "`" + std::string(argument.name) + "` must have names, as {" +
+                                  std::string(argument.fields.front().name) + " = …}, is a list");
+  }
+  std::vector<bool> given(argument.fields.size());
+  for (uint64_t left = table.number; left > 0; --left) {
+    const std::string_view name = in.text();
+    const std::string_view value = in.next_raw();
+    if (!in.ok())
+      return bad_argument(call, "`" + std::string(argument.name) + "` must have names, which are texts");
+    const auto field = std::find_if(argument.fields.begin(), argument.fields.end(),
+                                    [&](const auto& f) { return f.name == name; });
+    if (field == argument.fields.end()) {
+      std::vector<std::string> names;
+      for (const auto& f : argument.fields) names.emplace_back(f.name);
+      const std::string guess = did_you_mean(name, names);
+      return bad_argument(call, "there is no option '" + shorten(name, 60) + "'",
+                          guess.empty() ? "options are " + join(names, ", ") : guess);
+    }
+    const cbor::Item item = cbor::Reader(value).next();
+    if (item.type == cbor::Type::null && field->type != registry::Type::any) continue;
+    if (!fits(field->type, item)) {
+      return bad_argument(call,
+                          "`" + std::string(name) + "` must be " + a_type(field->type) + ", is " +
+                              std::string(describe(item)),
+                          std::string(name) + ": " + std::string(field->doc));
+    }
+    given[static_cast<size_t>(field - argument.fields.begin())] = true;
+  }
+  for (size_t i = 0; i < given.size(); ++i) {
+    const auto& field = argument.fields[i];
+    if (!field.optional && !given[i]) {
+      return bad_argument(call,
+                          "`" + std::string(field.name) + "` is missing: it must be " + a_type(field.type));
+    }
+  }
+  return {};
+}
+
+}  // namespace
 
 double Arguments::number(size_t i) const { return number_of(values_[i].item); }
 
@@ -90,9 +148,11 @@ Result<Arguments> Arguments::decode(const registry::Call& call, std::string_view
     // null counts as left out, but for a value that may be anything.
     if (item.type == cbor::Type::null && argument.type != registry::Type::any) continue;
     if (!fits(argument.type, item)) {
-      return bad_argument(call, "`" + std::string(argument.name) + "` must be a " +
-                                    std::string(registry::describe(argument.type)) + ", is " +
-                                    std::string(describe(item)));
+      return bad_argument(call, "`" + std::string(argument.name) + "` must be " + a_type(argument.type) +
+                                    ", is " + std::string(describe(item)));
+    }
+    if (!argument.fields.empty()) {
+      if (auto checked = check_fields(call, argument, raw); !checked) return tl::unexpected(checked.error());
     }
     out.values_[i] = {item, raw};
   }
@@ -100,8 +160,8 @@ Result<Arguments> Arguments::decode(const registry::Call& call, std::string_view
   for (size_t i = 0; i < expected; ++i) {
     const registry::Argument& argument = call.arguments[i];
     if (!argument.optional && !out.has(i)) {
-      return bad_argument(call, "`" + std::string(argument.name) + "` is missing: it must be a " +
-                                    std::string(registry::describe(argument.type)));
+      return bad_argument(
+          call, "`" + std::string(argument.name) + "` is missing: it must be " + a_type(argument.type));
     }
   }
   return out;

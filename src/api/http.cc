@@ -101,9 +101,6 @@ class Builder {
       options = std::move(*decoded);
     }
     if (options.is_array() && options.empty()) options = Json::object();
-    if (!options.is_object())
-      return bad("`" + std::string(call_.arguments[place].name) + "` must have names, as {timeout = 5}");
-    if (auto ok = names(options, whole); !ok) return tl::unexpected(ok.error());
     std::string url;
     if (whole) {
       auto text = options.contains("url") ? text_of(options["url"]) : std::nullopt;
@@ -133,22 +130,6 @@ class Builder {
   static const Json* given(const Json& options, const char* name) {
     const auto found = options.find(name);
     return found == options.end() || found->is_null() ? nullptr : &*found;
-  }
-
-  Result<void> names(const Json& options, bool whole) const {
-    static const std::vector<std::string> kAll = {"method", "url",  "headers", "query",           "json",
-                                                  "form",   "body", "timeout", "connect_timeout", "raise"};
-    for (const auto& [name, value] : options.items()) {
-      if (std::find(kAll.begin(), kAll.end(), name) == kAll.end()) {
-        const std::string guess = did_you_mean(name, kAll);
-        return bad("there is no option '" + shorten(name, 60) + "'",
-                   guess.empty() ? "options are " + join(kAll, ", ") : guess);
-      }
-      if (!whole && (name == "url" || name == "method")) {
-        return bad("`" + name + "` stands in the call itself", "use forge.http.request for it");
-      }
-    }
-    return {};
   }
 
   Result<void> method(const Json& options) {

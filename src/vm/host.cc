@@ -310,6 +310,7 @@ std::string cut(std::string_view text) {
 bool matches(lua_State* L, int index, registry::Type type) {
   const int found = lua_type(L, index);
   switch (type) {
+    case registry::Type::nothing: return false;
     case registry::Type::any: return true;
     case registry::Type::boolean: return found == LUA_TBOOLEAN;
     case registry::Type::integer: {
@@ -463,10 +464,13 @@ void push_host(lua_State* L) {
   lua_setfield(L, -2, "null");
   lua_newtable(L);
   int number = 0;
+  int bound = 0;
   for (const registry::Call& call : registry::calls()) {
+    ++number;
+    if (call.place == registry::Place::prelude) continue;
     lua_newtable(L);
     set_text(L, "name", call.name);
-    lua_pushinteger(L, number++);
+    lua_pushinteger(L, number - 1);
     lua_setfield(L, -2, "index");
     if (call.place == registry::Place::worker) {
       const lua_CFunction run = pure_call(call.name);
@@ -476,7 +480,7 @@ void push_host(lua_State* L) {
       lua_pushcclosure(L, run, 1);
       lua_setfield(L, -2, "run");
     }
-    lua_rawseti(L, -2, number);
+    lua_rawseti(L, -2, ++bound);
   }
   lua_setfield(L, -2, "calls");
 }

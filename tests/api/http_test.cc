@@ -194,16 +194,15 @@ TEST_F(HttpApi, ARedirectNeedsItsOwnPermission) {
 
 TEST_F(HttpApi, MistakesInTheTable) {
   const auto with = [&](const char* name, const Json& value) { return bad({{"url", url_}, {name, value}}); };
-  EXPECT_EQ(bad({{"method", "GET"}}), "forge.http.request: `url` must be a string");
-  EXPECT_EQ(bad({1, 2}), "forge.http.request: `request` must have names, as {timeout = 5}");
+  EXPECT_EQ(bad({{"method", "GET"}}), "forge.http.request: `url` is missing: it must be a string");
+  EXPECT_EQ(bad({1, 2}), "forge.http.request: `request` must have names, as {url = …}, is a list");
   EXPECT_EQ(with("timeuot", 1), "forge.http.request: there is no option 'timeuot'");
   EXPECT_EQ(error("http.request", {{{"url", url_}, {"timeuot", 1}}}).hint, "did you mean 'timeout'?");
   EXPECT_EQ(error("http.get", {url_, {{"method", "POST"}}}).message,
-            "forge.http.get: `method` stands in the call itself");
+            "forge.http.get: there is no option 'method'");
   EXPECT_EQ(with("method", "GE T"), "forge.http.request: `method` must be a word such as GET");
   EXPECT_EQ(with("method", "connect"), "forge.http.request: the method CONNECT opens tunnels, not requests");
-  EXPECT_EQ(with("headers", "x"),
-            "forge.http.request: `headers` must be a table of names and texts, or lists of texts");
+  EXPECT_EQ(with("headers", "x"), "forge.http.request: `headers` must be a table, is a string");
   EXPECT_EQ(with("headers", {{"a b", "x"}}), "forge.http.request: 'a b' is no header name");
   EXPECT_EQ(with("headers", {{"a", "x\r\nY: z"}}),
             "forge.http.request: the header a holds control characters");
@@ -217,24 +216,26 @@ TEST_F(HttpApi, MistakesInTheTable) {
   EXPECT_EQ(with("query", {{"a", {{"b", 1}}}}),
             "forge.http.request: `query` must be a table of names and texts, numbers or booleans, or lists "
             "of these");
-  EXPECT_EQ(with("form", 1),
-            "forge.http.request: `form` must be a table of names and texts, numbers or booleans, or lists of "
-            "these");
-  EXPECT_EQ(with("body", {{"a", 1}}), "forge.http.request: `body` must be a string");
+  EXPECT_EQ(with("form", 1), "forge.http.request: `form` must be a table, is a number");
+  EXPECT_EQ(with("body", {{"a", 1}}), "forge.http.request: `body` must be a string, is a table");
   EXPECT_EQ(with("json", Json::binary({255})),
             "forge.http.request: `json` holds what JSON cannot: bytes that are no UTF-8, NaN or infinity");
   EXPECT_EQ(bad({{"url", url_}, {"json", 1}, {"body", "x"}}),
             "forge.http.request: `json`, `form` and `body` exclude each other");
   EXPECT_EQ(bad({{"url", url_}, {"method", "HEAD"}, {"body", "x"}}),
             "forge.http.request: a HEAD request has no body");
-  for (const Json& seconds :
-       {Json(0), Json(-1), Json("5"), Json(86401), Json(std::numeric_limits<double>::quiet_NaN())}) {
+  EXPECT_EQ(with("timeout", "5"), "forge.http.request: `timeout` must be a number, is a string");
+  EXPECT_EQ(with("timeout", std::numeric_limits<double>::quiet_NaN()),
+            "forge.http.request: `timeout` must be a number, is one that is not finite");
+  EXPECT_EQ(error("http.request", {{{"url", url_}, {"timeout", "5"}}}).hint,
+            "timeout: seconds, over all redirects; default 60");
+  for (const Json& seconds : {Json(0), Json(-1), Json(86401)}) {
     EXPECT_EQ(with("timeout", seconds),
               "forge.http.request: `timeout` must be a number of seconds, from 0.001 to 86400");
     EXPECT_EQ(with("connect_timeout", seconds),
               "forge.http.request: `connect_timeout` must be a number of seconds, from 0.001 to 86400");
   }
-  EXPECT_EQ(with("raise", 1), "forge.http.request: `raise` must be true or false");
+  EXPECT_EQ(with("raise", 1), "forge.http.request: `raise` must be a boolean, is a number");
   EXPECT_EQ(error("http.get", {"ftp://example.org/"}).code, "http.url");
   EXPECT_EQ(server_.connections(), 0U);
 }

@@ -1,0 +1,7 @@
+#include "registry/namespaces.h"
+
+namespace pf::registry {
+
+std::span<const Call> env_calls() { return {}; }
+
+}  // namespace pf::registry
