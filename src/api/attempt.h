@@ -27,8 +27,9 @@ namespace pf::api {
 /// The door's shared parts; what is heavy is made when first used.
 class Hall {
  public:
-  Hall(asio::io_context& event_loop, Sink& event_sink, std::filesystem::path audit_file)
-      : loop(event_loop), sink(event_sink), audit(std::move(audit_file)) {}
+  Hall(asio::io_context& event_loop, Sink& event_sink, std::filesystem::path audit_file,
+       worker::Programs* all_programs)
+      : loop(event_loop), sink(event_sink), audit(std::move(audit_file)), programs(all_programs) {}
   ~Hall();
   Hall(const Hall&) = delete;
   Hall& operator=(const Hall&) = delete;
@@ -39,6 +40,7 @@ class Hall {
   asio::io_context& loop;
   Sink& sink;
   Audit audit;
+  worker::Programs* programs;  // null: none can be run
   uint32_t refused = 0;
 
  private:
@@ -51,6 +53,8 @@ struct HostGrant {
   services::HostPattern pattern;
   bool literal = true;
 };
+
+class Streams;
 
 /// One attempt's calls. Kept alive by its session and by what is under way for it; `open` tells whether an
 /// answer is still wanted.
@@ -77,6 +81,7 @@ class Attempt {
   const Caller caller;
   bool open = true;
   std::atomic<bool> stop{false};                // read by the pool's threads
+  std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
 
  private:
@@ -104,6 +109,8 @@ struct Handled {
 std::span<const Handled> log_calls();
 std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
+std::span<const Handled> process_calls();
+std::span<const Handled> env_calls();
 std::span<const Handled> time_calls();
 
 /// The line to add to extension.yaml: "add to FILE:\n  permissions:\n    http: [ENTRY]".

@@ -14,6 +14,10 @@
 #include "base/error.h"
 #include "base/json_fwd.h"
 
+namespace pf::worker {
+class Programs;
+}
+
 namespace pf::api {
 
 /// What the permissions of a manifest come to for one instance: every `${config.x}` is replaced already.
@@ -22,7 +26,15 @@ struct Grants {
     std::string value;    // host, host:port, *.host, URL; an absolute path; a name
     bool literal = true;  // written by a person (manifest, or a literal in the instance's config)
   };
+  struct Program {
+    std::string name;  // plain, as found on PATH
+    bool network = false;
+    bool confined = true;
+  };
   std::vector<Entry> read, write, http;
+  std::vector<Program> programs{};
+  std::vector<std::string> env{};   // names of environment variables
+  bool shm = false, pty = false;  // words of `write`, for programs
 };
 
 /// Who calls: one attempt of one instance.
@@ -60,7 +72,9 @@ class Door {
  public:
   /// `audit_file`: every permissioned call and every refusal is appended there as a JSON line; empty: none is
   /// kept.
-  static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file);
+  /// `programs` outlives the door; null: no program can be run.
+  static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file,
+                                    worker::Programs* programs = nullptr);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;
   virtual uint32_t refused() const = 0;

@@ -234,6 +234,11 @@ api::Grants make_grants(const Permissions& permissions, const Json& config,
   for (const auto& entry : permissions.http) {
     for (auto& text : expand(entry, config, from_outputs)) grants.http.push_back({std::move(text), true});
   }
+  for (const auto& program : permissions.programs)
+    grants.programs.push_back({program.name, program.network, true});
+  grants.env = permissions.env;
+  grants.shm = permissions.shm;
+  grants.pty = permissions.pty;
   return grants;
 }
 
@@ -246,6 +251,8 @@ std::vector<std::string> plain_words(const Permissions& permissions, const Limit
   for (const auto& entry : permissions.write) {
     out.push_back("writes " + subject(entry, "the file or folder", "the file or folder"));
   }
+  if (permissions.shm) out.emplace_back("lets its programs share memory with others in /dev/shm");
+  if (permissions.pty) out.emplace_back("lets its programs make terminals");
   for (const auto& program : permissions.programs) {
     out.push_back("runs " + subject(program.name, "the program", "the program") +
                   (program.network ? ", with the network" : ", without the network"));

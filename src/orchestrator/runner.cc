@@ -42,7 +42,7 @@ Runner::Runner(RunnerParts parts)
       pipeline_(*parts_.project.pipeline),
       layout_(parts_.project.state_folder),
       log_file_(layout_.log(parts_.run)),
-      door_(api::Door::make(parts_.loop, *this, layout_.audit(parts_.run))),
+      door_(api::Door::make(parts_.loop, *this, layout_.audit(parts_.run), &parts_.supervisor.programs())),
       sections_(pipeline_.sections.size()),
       timing_(pipeline_.instances.size()),
       records_(pipeline_.instances.size()),
