@@ -356,6 +356,17 @@ forge.env = {}
 ---@return string # its value; nil where it is not set
 function forge.env.get(name) end
 
+forge.secret = {}
+
+---The value of a secret, which is kept out of everything that people and files get to see.
+---@param name string as in `secrets`
+---@return string # its value
+function forge.secret.get(name) end
+
+---Keeps a value out of everything that people and files get to see from now on.
+---@param value string at least 6 bytes
+function forge.secret.mark(value) end
+
 forge.time = {}
 
 ---The time of day.

@@ -18,6 +18,7 @@
 #include "api/audit.h"
 #include "api/door.h"
 #include "api/paths.h"
+#include "api/secrets.h"
 #include "registry/calls.h"
 #include "services/files.h"
 #include "services/http.h"
@@ -28,8 +29,12 @@ namespace pf::api {
 class Hall {
  public:
   Hall(asio::io_context& event_loop, Sink& event_sink, std::filesystem::path audit_file,
-       worker::Programs* all_programs)
-      : loop(event_loop), sink(event_sink), audit(std::move(audit_file)), programs(all_programs) {}
+       worker::Programs* all_programs, Secrets& all_secrets)
+      : loop(event_loop),
+        sink(event_sink),
+        secrets(all_secrets),
+        audit(std::move(audit_file), all_secrets.mask()),
+        programs(all_programs) {}
   ~Hall();
   Hall(const Hall&) = delete;
   Hall& operator=(const Hall&) = delete;
@@ -39,6 +44,7 @@ class Hall {
 
   asio::io_context& loop;
   Sink& sink;
+  Secrets& secrets;
   Audit audit;
   worker::Programs* programs;  // null: none can be run
   uint32_t refused = 0;
@@ -111,6 +117,7 @@ std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
 std::span<const Handled> process_calls();
 std::span<const Handled> env_calls();
+std::span<const Handled> secret_calls();
 std::span<const Handled> time_calls();
 
 /// The line to add to extension.yaml: "add to FILE:\n  permissions:\n    http: [ENTRY]".

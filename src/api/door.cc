@@ -14,7 +14,8 @@ namespace {
 const std::vector<Handler>& handlers() {
   static const std::vector<Handler> all = [] {
     std::vector<Handler> out(registry::calls().size(), nullptr);
-    for (auto space : {log_calls(), fs_calls(), http_calls(), process_calls(), env_calls(), time_calls()}) {
+    for (auto space : {log_calls(), fs_calls(), http_calls(), process_calls(), env_calls(), secret_calls(),
+                       time_calls()}) {
       for (const Handled& handled : space) {
         if (const int at = registry::find(handled.name); at >= 0)
           out[static_cast<size_t>(at)] = handled.handler;
@@ -59,8 +60,9 @@ class SessionImpl final : public Session {
 
 class DoorImpl final : public Door {
  public:
-  DoorImpl(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file, worker::Programs* programs)
-      : hall_(loop, sink, std::move(audit_file), programs) {}
+  DoorImpl(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file, Secrets& secrets,
+           worker::Programs* programs)
+      : hall_(loop, sink, std::move(audit_file), programs, secrets) {}
   std::unique_ptr<Session> open(Caller caller) override {
     return std::make_unique<SessionImpl>(hall_, std::move(caller));
   }
@@ -84,8 +86,8 @@ std::string yaml_text(std::string_view text) {
 }  // namespace
 
 std::unique_ptr<Door> Door::make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file,
-                                 worker::Programs* programs) {
-  return std::make_unique<DoorImpl>(loop, sink, std::move(audit_file), programs);
+                                 Secrets& secrets, worker::Programs* programs) {
+  return std::make_unique<DoorImpl>(loop, sink, std::move(audit_file), secrets, programs);
 }
 
 Hall::~Hall() {
@@ -118,9 +120,10 @@ Error Attempt::refuse(const registry::Call& call, registry::Permission permissio
   Error error;
   error.code = "permission." + std::string(registry::key(permission));
   error.message = caller.address + " (extension " + caller.extension + ") tried forge." +
-                  std::string(call.name) + ": " + shorten(tried, 2000);
+                  std::string(call.name) + ": " + shorten(hall.secrets.mask().apply(tried), 2000);
   error.hint = grant_hint(caller, permission, entry);
   error.retryable = false;
+  hall.secrets.mask().apply(error);
   ++hall.refused;
   hall.audit.add({caller.address, call.name, target, {}, hop, error.code});
   hall.sink.refused(caller.index, call.name, error);

@@ -20,6 +20,8 @@ class Programs;
 
 namespace pf::api {
 
+class Secrets;
+
 /// What the permissions of a manifest come to for one instance: every `${config.x}` is replaced already.
 struct Grants {
   struct Entry {
@@ -33,7 +35,8 @@ struct Grants {
   };
   std::vector<Entry> read, write, http;
   std::vector<Program> programs{};
-  std::vector<std::string> env{};   // names of environment variables
+  std::vector<std::string> env{};  // names of environment variables
+  std::vector<std::string> secrets{};
   bool shm = false, pty = false;  // words of `write`, for programs
 };
 
@@ -72,9 +75,9 @@ class Door {
  public:
   /// `audit_file`: every permissioned call and every refusal is appended there as a JSON line; empty: none is
   /// kept.
-  /// `programs` outlives the door; null: no program can be run.
+  /// `secrets` and `programs` outlive the door. `programs` null: none can be run.
   static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file,
-                                    worker::Programs* programs = nullptr);
+                                    Secrets& secrets, worker::Programs* programs = nullptr);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;
   virtual uint32_t refused() const = 0;

@@ -36,8 +36,8 @@ std::string OutputCapture::text() const {
   return out;
 }
 
-std::string OutputCapture::last(size_t bytes) const {
-  std::string all = truncated() ? tail_.substr(at_) + tail_.substr(0, at_) : text();
+std::string OutputCapture::last(size_t bytes, const Mask& mask) const {
+  std::string all = mask.apply(truncated() ? tail_.substr(at_) + tail_.substr(0, at_) : text());
   while (!all.empty() && (all.back() == '\n' || all.back() == '\r' || all.back() == ' ')) all.pop_back();
   if (all.size() <= bytes) return all;
   // From the beginning of a line where there is one.

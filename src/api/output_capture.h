@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/mask.h"
+
 namespace pf::api {
 
 class OutputCapture {
@@ -14,8 +16,8 @@ class OutputCapture {
   bool truncated() const { return total_ > limit_; }
   /// With a line between the halves that says how much is missing.
   std::string text() const;
-  /// The last lines that are not empty, at most `bytes` of them.
-  std::string last(size_t bytes) const;
+  /// The last lines that are not empty, masked, at most `bytes` of them.
+  std::string last(size_t bytes, const Mask& mask) const;
 
  private:
   size_t limit_;

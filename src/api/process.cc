@@ -46,10 +46,11 @@ struct Asked {
   std::optional<FilePlace> folder;  // cwd
 };
 
-std::string shown(const std::vector<std::string>& argv) {
+// Masked before it is cut: half a secret would not be known any more.
+std::string shown(const std::vector<std::string>& argv, const Mask& mask) {
   std::string out;
   for (const auto& word : argv) out += (out.empty() ? "" : " ") + word;
-  return shorten(out, 120);
+  return shorten(mask.apply(out), 120);
 }
 
 std::optional<std::string> text_of(const Json& value) {
@@ -339,10 +340,12 @@ class Running : public std::enable_shared_from_this<Running> {
 
   Result<std::string> outcome(worker::ProgramEnd end) const {
     if (end.error) return tl::unexpected(std::move(*end.error));
-    const std::string& last = err_.last(kExcerpt);
-    const std::string said = last.empty() ? out_.last(kExcerpt) : last;
+    const Mask& mask = attempt_->hall.secrets.mask();
+    const std::string last = err_.last(kExcerpt, mask);
+    const std::string said = last.empty() ? out_.last(kExcerpt, mask) : last;
     const auto because = [&](std::string what) {
-      return "'" + shown(argv_) + "' " + what + (said.empty() || !cbor::is_utf8(said) ? "" : ": " + said);
+      return "'" + shown(argv_, mask) + "' " + what +
+             (said.empty() || !cbor::is_utf8(said) ? "" : ": " + said);
     };
     if (end.timed_out) {
       return fail("process.timeout", because("was ended after " + format_duration(timeout_)),
@@ -436,7 +439,7 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
   if (attempt.hall.programs == nullptr) {
     return request.answer(refuse("process.start", "programs cannot be run here"));
   }
-  attempt.allow(request.call, shown(asked->program.spec.arguments));
+  attempt.allow(request.call, shown(asked->program.spec.arguments, attempt.hall.secrets.mask()));
   worker::ProgramSpec& spec = asked->program.spec;
   asked->program.confined = grant->confined;
   spec.network = grant->network;

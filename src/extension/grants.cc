@@ -237,6 +237,7 @@ api::Grants make_grants(const Permissions& permissions, const Json& config,
   for (const auto& program : permissions.programs)
     grants.programs.push_back({program.name, program.network, true});
   grants.env = permissions.env;
+  grants.secrets = permissions.secrets;
   grants.shm = permissions.shm;
   grants.pty = permissions.pty;
   return grants;

@@ -397,6 +397,16 @@ Evaluator::Outcome Evaluator::reference(const Template& form, const Reference& r
       out = scratch_.make_string(each_->key, at_);
       return Outcome::value;
     }
+    case Root::secret: {
+      if (outputs_ == nullptr) return Outcome::unknown;
+      auto value = outputs_->secret(reference.name);
+      if (!value) {
+        return report(Outcome::missing, value.error().code, value.error().message, value.error().hint,
+                      reference.offset);
+      }
+      out = scratch_.make_string(*value, at_);
+      return Outcome::value;
+    }
     case Root::instance: break;
   }
   if (outputs_ == nullptr) return Outcome::unknown;

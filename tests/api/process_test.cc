@@ -21,8 +21,8 @@ TEST(OutputCapture, KeepsBothEnds) {
   all.add("three");
   EXPECT_EQ(all.text(), "one\ntwo\nthree");
   EXPECT_FALSE(all.truncated());
-  EXPECT_EQ(all.last(8), "three");
-  EXPECT_EQ(all.last(100), "one\ntwo\nthree");
+  EXPECT_EQ(all.last(8, Mask()), "three");
+  EXPECT_EQ(all.last(100, Mask()), "one\ntwo\nthree");
 
   OutputCapture small(8);
   for (const char* part : {"ab", "cdef", "ghijk", "l", "mn"}) small.add(part);
@@ -30,7 +30,7 @@ TEST(OutputCapture, KeepsBothEnds) {
   EXPECT_EQ(small.text(), "abcd\n… 6 bytes left out …\nklmn");
   small.add("0123456789");
   EXPECT_EQ(small.text(), "abcd\n… 16 bytes left out …\n6789");
-  EXPECT_EQ(small.last(2), "89");
+  EXPECT_EQ(small.last(2, Mask()), "89");
 
   OutputCapture none(0);
   none.add("abc");
@@ -52,7 +52,7 @@ class ProcessApi : public DoorTest {
     EXPECT_TRUE(made) << made.error().text();
     supervisor_ = std::move(*made);
     session_.reset();
-    door_ = Door::make(loop_, sink_, folder_.path() / "run/audit.jsonl", &supervisor_->programs());
+    door_ = Door::make(loop_, sink_, folder_.path() / "run/audit.jsonl", secrets_, &supervisor_->programs());
     Grants grants;
     grants.programs = {{"sh", false, true},
                        {"cat", false, true},
