@@ -160,6 +160,21 @@ Result<Grants::Program> granted(const Request& request, const std::string& name)
       "the program " + shorten(name, 100) + ", which no entry of `programs` names", name, name));
 }
 
+/// A grant for the program: links count where a person wrote the path and no extension can have put them
+/// there.
+void add_grant(std::vector<worker::ProgramPath>& to, const Grants::Entry& entry, const Caller& caller) {
+  const auto place = find_place(entry.value, caller.work_folder, {entry}, caller.grants.write);
+  if (!place) return;
+  worker::ProgramPath path{place->text};
+  if (place->work)
+    path.trusted = place->root.size();
+  else if (!place->literal)
+    path.trusted = 0;
+  else if (!place->guard.empty())
+    path.trusted = place->guard.size();
+  to.push_back(std::move(path));
+}
+
 /// Adds NAME=value unless the name is there already.
 void add_variable(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
   const bool there = std::any_of(environment.begin(), environment.end(), [&](const std::string& entry) {
@@ -445,9 +460,9 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
   spec.network = grant->network;
   spec.shm = caller.grants.shm;
   spec.pty = caller.grants.pty;
-  for (const auto& entry : caller.grants.read) spec.read.push_back(entry.value);
-  spec.write.push_back(caller.work_folder.string());
-  for (const auto& entry : caller.grants.write) spec.write.push_back(entry.value);
+  for (const auto& entry : caller.grants.read) add_grant(spec.read, entry, caller);
+  spec.write.push_back({caller.work_folder.string()});
+  for (const auto& entry : caller.grants.write) add_grant(spec.write, entry, caller);
   fill_environment(spec.environment, caller);
   asio::post(attempt.hall.pool(), [held = request.attempt, asked = std::move(*asked), then = std::move(then),
                                    answer = std::move(request.answer),

@@ -302,9 +302,14 @@ std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Atte
   caller.manifest = manifest.file.string();
   caller.work_folder = work_folder(instance);
   caller.attempt = attempt.number;
+  extension::Surroundings around{pipeline_.folder, layout_.folder(), {}};
+  for (const auto& from : attempt.from_outputs) {
+    extension::FromOutputs value{from.path, {}};
+    for (const uint32_t producer : from.instances) value.folders.push_back(work_folder(producer));
+    around.from_outputs.push_back(std::move(value));
+  }
   const auto config = attempt.config.empty() ? Result<Json>(Json::object()) : from_cbor(attempt.config);
-  caller.grants = extension::make_grants(manifest.permissions, config ? *config : Json::object(),
-                                         attempt.from_outputs, pipeline_.folder);
+  caller.grants = extension::make_grants(manifest.permissions, config ? *config : Json::object(), around);
   return door_->open(std::move(caller));
 }
 

@@ -69,7 +69,7 @@ class Runner final : private Scheduler::Actions,
     uint32_t number = 1;
     bool begun = false;  // at the head of a worker's queue
     std::string config;  // CBOR
-    std::vector<std::string> from_outputs;
+    std::vector<pipeline::Evaluated::FromOutputs> from_outputs;
     std::unique_ptr<api::Session> session;  // at its first host call
     bool had_stack = false;                 // its stack held something before
   };

@@ -129,8 +129,12 @@ Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scra
 /// Marks stay those of the written nodes. Errors `expression.*`: the first one.
 struct Evaluated {
   Node config;
-  std::vector<std::string>
-      from_outputs;  // configuration paths whose value came from another instance's outputs
+  /// Values that came from outputs of other instances.
+  struct FromOutputs {
+    std::string path;                 // in the configuration
+    std::vector<uint32_t> instances;  // whose outputs
+  };
+  std::vector<FromOutputs> from_outputs;
 };
 Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs& outputs, Document& scratch);
 /// The value of `when:`; true where there is none.

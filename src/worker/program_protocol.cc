@@ -16,6 +16,25 @@ std::vector<std::string> read_list(cbor::Reader& in) {
   return out;
 }
 
+void write_paths(cbor::Writer& w, const std::vector<ProgramPath>& list) {
+  w.array(list.size() * 2);
+  for (const auto& path : list) {
+    w.bytes(path.path);
+    w.unsigned_integer(path.trusted);
+  }
+}
+
+std::vector<ProgramPath> read_paths(cbor::Reader& in) {
+  std::vector<ProgramPath> out;
+  for (uint64_t left = in.array() / 2; left > 0 && in.ok(); --left) {
+    ProgramPath path;
+    path.path = in.text();
+    path.trusted = in.unsigned_int();
+    out.push_back(std::move(path));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string encode(const ProgramSpec& spec) {
@@ -29,8 +48,8 @@ std::string encode(const ProgramSpec& spec) {
   w.boolean(spec.network);
   w.boolean(spec.shm);
   w.boolean(spec.pty);
-  write_list(w, spec.read);
-  write_list(w, spec.write);
+  write_paths(w, spec.read);
+  write_paths(w, spec.write);
   w.unsigned_integer(spec.file_size);
   return out;
 }
@@ -45,8 +64,8 @@ bool decode(std::string_view text, ProgramSpec& out) {
   out.network = in.boolean();
   out.shm = in.boolean();
   out.pty = in.boolean();
-  out.read = read_list(in);
-  out.write = read_list(in);
+  out.read = read_paths(in);
+  out.write = read_paths(in);
   out.file_size = in.unsigned_int();
   return items == 10 && in.ok() && in.at_end();
 }

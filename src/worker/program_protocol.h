@@ -37,6 +37,14 @@ struct ShimReport {
   uint64_t max_rss = 0;  // bytes, of the largest of these processes
 };
 
+/// A path that a program is granted.
+struct ProgramPath {
+  std::string path;  // absolute, normalised
+  /// The part of it, in bytes, on which symbolic links are followed: what lies behind could be made by
+  /// somebody who is not trusted, and no link counts there.
+  size_t trusted = SIZE_MAX;
+};
+
 /// What a program is started with.
 struct ProgramSpec {
   std::string file;                      // absolute path of the executable
@@ -47,8 +55,8 @@ struct ProgramSpec {
   bool network = false;
   bool shm = false;                // /dev/shm, which it shares with the user's other programs
   bool pty = false;                // /dev/ptmx and /dev/pts
-  std::vector<std::string> read;   // absolute paths: read and execute, with all that is in them
-  std::vector<std::string> write;  // absolute paths: everything but devices
+  std::vector<ProgramPath> read;   // read and execute, with all that is in them
+  std::vector<ProgramPath> write;  // everything but devices
   uint64_t file_size = 0;          // bytes that a file may grow to; 0 = any
 };
 

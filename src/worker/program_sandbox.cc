@@ -1,6 +1,7 @@
 #include "worker/program_sandbox.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -58,6 +59,21 @@ constexpr uint64_t kAll = kFilesAbi1 | kRefer | kTruncate | kIoctlDev;
 constexpr uint64_t kAllButDevices = kAll & ~(kMakeChar | kMakeBlock | kIoctlDev);
 
 UniqueFd open_path(const char* path) { return UniqueFd(open(path, O_PATH | O_CLOEXEC)); }
+
+/// Follows links on the trusted part of a path only.
+UniqueFd open_granted(const ProgramPath& path) {
+  if (path.trusted >= path.path.size()) return open_path(path.path.c_str());
+  const std::string above = path.trusted == 0 ? "/" : path.path.substr(0, path.trusted);
+  UniqueFd folder(open(above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return {};
+  std::string rest = path.path.substr(path.trusted);
+  rest.erase(0, rest.find_first_not_of('/'));
+  if (rest.empty()) return folder;
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return UniqueFd(static_cast<int>(syscall(SYS_openat2, folder.get(), rest.c_str(), &how, sizeof how)));
+}
 
 bool add_rule(int ruleset, int path, uint64_t access, uint64_t handled) {
   struct stat info {};
@@ -209,11 +225,11 @@ UniqueFd ProgramRules::make(const ProgramSpec& spec, uint32_t& grant) {
   uint32_t index = 0;
   for (const auto* list : {&spec.read, &spec.write}) {
     const uint64_t access = list == &spec.read ? kRead | kExecute : kAllButDevices;
-    for (const std::string& path : *list) {
+    for (const ProgramPath& path : *list) {
       grant = index++;
-      const UniqueFd fd = open_path(path.c_str());
-      // What is granted need not be there.
-      if (!fd && (errno == ENOENT || errno == ENOTDIR)) continue;
+      const UniqueFd fd = open_granted(path);
+      // What is granted need not be there; what is reached by somebody else's link is not granted.
+      if (!fd && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV)) continue;
       if (!fd || !add_rule(ruleset.get(), fd.get(), access, handled_)) return {};
     }
   }

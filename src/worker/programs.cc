@@ -38,9 +38,10 @@ Error start_error(const ShimReport& report, const ProgramSpec& spec) {
           .value();
     case ShimReport::Step::grant: {
       const size_t at = report.grant;
-      const std::string path = at < spec.read.size()                       ? spec.read[at]
-                               : at - spec.read.size() < spec.write.size() ? spec.write[at - spec.read.size()]
-                                                                           : "?";
+      const std::string path = at < spec.read.size() ? spec.read[at].path
+                               : at - spec.read.size() < spec.write.size()
+                                   ? spec.write[at - spec.read.size()].path
+                                   : "?";
       return refuse("process.grant", "cannot grant " + spec.file + " the path " + path + ": " + why,
                     "the path must be one that the user who runs pangeo-forge can look at")
           .value();

@@ -376,7 +376,13 @@ TEST(Evaluate, LeavesWhatIsUnknownBeforeTheRun) {
   EXPECT_EQ(to_json(after->config).dump(),
             R"({"file":"/x","list":[1,"/x"],"values":{"known":1,"lit":"${x}","vpc":"x-7"}})");
   EXPECT_FALSE(after->config.computed);
-  EXPECT_EQ(join(after->from_outputs, " "), "file values.vpc list[1]");
+  std::string from;
+  for (const auto& value : after->from_outputs) {
+    from += value.path + ":";
+    for (const uint32_t i : value.instances) from += " " + pipeline->address(i);
+    from += "\n";
+  }
+  EXPECT_EQ(from, "file: t.a\nvalues.vpc: t.a\nlist[1]: t.a\n");
   EXPECT_EQ(other.where(*after->config.find("file")).text(), (loading.folder / "p.yaml").string() + ":6:13");
 
   FixedOutputs none(*pipeline, {});

@@ -59,7 +59,7 @@ class ProgramsTest : public testing::Test {
     out.spec.arguments = {"sh", "-c", script};
     out.spec.environment = {"PATH=/usr/bin:/bin", "HOME=" + folder.string()};
     out.spec.folder = folder.string();
-    out.spec.write = {folder.string()};
+    out.spec.write = {{folder.string()}};
     return out;
   }
   Program python(const std::string& script) const {
@@ -314,10 +314,29 @@ TEST_F(ProgramsTest, SeeOnlyWhatIsGranted) {
   EXPECT_EQ(got.out, "mine\n") << got.err;
   EXPECT_FALSE(std::filesystem::exists(secret / "new"));
   Program granted = shell(script);
-  granted.spec.read = {secret.string()};
+  granted.spec.read = {{secret.string()}};
   got = run(granted);
   EXPECT_EQ(got.out, "SECRETSECRETmine\n");
   EXPECT_FALSE(std::filesystem::exists(secret / "new"));
+}
+
+TEST_F(ProgramsTest, AreGrantedNothingThroughLinksThatCouldBeAnybodys) {
+  const auto secret = std::filesystem::path(folder.string() + "-secret");
+  ASSERT_TRUE(make_folders(secret));
+  ASSERT_TRUE(write_file(secret / "key", "SECRET"));
+  struct Remove {
+    std::filesystem::path path;
+    ~Remove() { std::filesystem::remove_all(path); }
+  } remove{secret};
+  std::filesystem::create_directory_symlink(secret, folder / "link");
+  const auto seen = [&](size_t trusted) {
+    Program program = shell("cat link/key");
+    program.spec.read = {{(folder / "link").string(), trusted}};
+    return run(program).out;
+  };
+  EXPECT_EQ(seen(SIZE_MAX), "SECRET");
+  EXPECT_EQ(seen(0), "");
+  EXPECT_EQ(seen(folder.string().size()), "");
 }
 
 TEST_F(ProgramsTest, HaveNoCapabilitiesAndGainNone) {
