@@ -225,7 +225,8 @@ TEST(Calls, ValuesThatAreTooLargeToBeWritten) {
   for (const char* name : {"json", "yaml"}) {
     const Outcome out = execute("forge." + std::string(name) + ".encode(('x'):rep(65 * 2^20))", c);
     EXPECT_EQ(out.error.code, "limit.frame");
-    EXPECT_EQ(out.error.message, "forge." + std::string(name) + ".encode: the value takes more than 64.0 MiB");
+    EXPECT_EQ(out.error.message,
+              "forge." + std::string(name) + ".encode: the value takes more than 64.0 MiB");
     EXPECT_FALSE(out.error.retryable);
   }
 }
