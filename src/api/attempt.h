@@ -40,6 +40,8 @@ class Hall {
   Sink& sink;
   Audit audit;
   uint32_t refused = 0;
+  services::IoRunner* io = nullptr;
+  std::filesystem::path cache;
 
  private:
   std::unique_ptr<asio::thread_pool> pool_;
@@ -104,6 +106,8 @@ struct Handled {
 std::span<const Handled> log_calls();
 std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
+std::span<const Handled> git_calls();
+std::span<const Handled> archive_calls();
 std::span<const Handled> time_calls();
 
 /// The line to add to extension.yaml: "add to FILE:\n  permissions:\n    http: [ENTRY]".

@@ -14,6 +14,10 @@
 #include "base/error.h"
 #include "base/json_fwd.h"
 
+namespace pf::services {
+class IoRunner;
+}
+
 namespace pf::api {
 
 /// What the permissions of a manifest come to for one instance: every `${config.x}` is replaced already.
@@ -23,6 +27,7 @@ struct Grants {
     bool literal = true;  // written by a person (manifest, or a literal in the instance's config)
   };
   std::vector<Entry> read, write, http;
+  std::vector<Entry> git{};  // host, host:port, *.host
 };
 
 /// Who calls: one attempt of one instance.
@@ -63,6 +68,9 @@ class Door {
   static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;
+  /// What git and archive calls run through; it outlives the door. `cache` is the folder that mirrors of
+  /// repositories are kept in, shared by runs; empty: none are kept.
+  virtual void set_io(services::IoRunner& runner, std::filesystem::path cache) = 0;
   virtual uint32_t refused() const = 0;
 };
 
