@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -58,6 +59,17 @@ void make_repository(const fs::path& folder) {
   git(folder, {"commit", "-q", "-a", "-m", "second"});
 }
 
+namespace {
+
+// fcgiwrap closes every descriptor that there could be before each program that it runs: seconds where a
+// million may be open.
+void few_files() {
+  const rlimit limit{256, 256};
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
 std::unique_ptr<GitHttp> GitHttp::start(const fs::path& repositories, const std::string& elsewhere,
                                         std::string& why, bool tls) {
   const char* wrap = "/usr/sbin/fcgiwrap";
@@ -83,6 +95,7 @@ std::unique_ptr<GitHttp> GitHttp::start(const fs::path& repositories, const std:
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::dup2(listener, 0);
     ::setenv("GIT_CONFIG_GLOBAL", "/dev/null", 1);
+    few_files();
     ::execl(wrap, wrap, nullptr);
     ::_exit(127);
   }
@@ -162,6 +175,7 @@ void Sshd::accept_all() {
     if (pid == 0) {
       ::dup2(fd, 0);
       ::dup2(fd, 1);
+      few_files();
       ::execl("/usr/sbin/sshd", "/usr/sbin/sshd", "-i", "-f", config.c_str(), nullptr);
       ::_exit(127);
     }

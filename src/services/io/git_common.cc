@@ -91,6 +91,9 @@ tl::unexpected<Error> git_error(const Peers* peers, std::string_view what, int c
       last == nullptr || last->message == nullptr ? "it failed" : shorten(last->message, 500);
   const std::string message = std::string(what) + ": " + why;
   const int klass = last == nullptr ? GIT_ERROR_NONE : last->klass;
+  if (why.find("invalid path") != std::string::npos) {
+    return refuse("git.damaged", message, "it holds a name that no repository may have: do not trust it");
+  }
   switch (code) {
     case GIT_ECONFLICT:
     case GIT_EUNCOMMITTED:
@@ -145,6 +148,7 @@ Result<Commit> find_commit(git_repository* repository, const std::string& ref) {
   git_object* found = nullptr;
   int code = GIT_ENOTFOUND;
   for (const char* prefix : {"refs/heads/", "refs/remotes/origin/", "refs/tags/"}) {
+    if (ref == "HEAD") break;  // origin has one, too
     git_oid id;
     code = git_reference_name_to_id(&id, repository, (prefix + ref).c_str());
     if (code == 0) {

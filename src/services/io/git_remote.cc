@@ -539,7 +539,49 @@ Result<std::string> update_submodules(git_repository* repository, Peers& peers) 
   return to_cbor(out);
 }
 
+namespace {
+
+// Links where the tree has folders: libgit2 would write through one that is not in its index.
+Result<void> no_links(const git_tree* tree, const std::string& prefix, int folder, bool force, int depth) {
+  if (depth > 256) return refuse("git.damaged", prefix + " is more than 256 folders deep");
+  git_repository* repository = git_tree_owner(tree);
+  for (size_t i = 0; i < git_tree_entrycount(tree); ++i) {
+    const git_tree_entry* entry = git_tree_entry_byindex(tree, i);
+    const git_object_t type = git_tree_entry_type(entry);
+    if (type != GIT_OBJECT_TREE && type != GIT_OBJECT_COMMIT) continue;
+    const char* name = git_tree_entry_name(entry);
+    struct stat info {};
+    if (::fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (S_ISLNK(info.st_mode)) {
+      if (!force) {
+        return refuse("git.dirty",
+                      "'" + shorten(prefix + name, 200) + "' is a link where the commit has a folder",
+                      "remove it, or pass `force = true`");
+      }
+      if (::unlinkat(folder, name, 0) != 0)
+        return tl::unexpected(system_error("cannot replace " + shorten(prefix + name, 200), errno));
+      continue;
+    }
+    if (!S_ISDIR(info.st_mode) || type != GIT_OBJECT_TREE) continue;
+    UniqueFd inner(::openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    git_tree* found = nullptr;
+    if (!inner || git_tree_lookup(&found, repository, git_tree_entry_id(entry)) != 0) continue;
+    const Tree owner(found);
+    if (auto ok = no_links(found, prefix + name + "/", inner.get(), force, depth + 1); !ok) return ok;
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> check_out(git_repository* repository, const git_commit* commit, bool force, Peers& peers) {
+  git_tree* found = nullptr;
+  if (const int code = git_commit_tree(&found, commit); code != 0)
+    return git_error(&peers, "cannot read the commit", code);
+  const Tree tree(found);
+  const UniqueFd root(::open(git_repository_workdir(repository), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return tl::unexpected(system_error("cannot open the folder", errno));
+  if (auto ok = no_links(found, "", root.get(), force, 0); !ok) return ok;
   git_checkout_options options = GIT_CHECKOUT_OPTIONS_INIT;
   options.checkout_strategy =
       (force ? GIT_CHECKOUT_FORCE : GIT_CHECKOUT_SAFE) | GIT_CHECKOUT_DISABLE_PATHSPEC_MATCH;

@@ -33,6 +33,7 @@ struct Ssh {
   GitUrl url;
   git_smart_service_t action{};
   bool started = false;
+  bool sent = false;  // something
   UniqueFd known_hosts;
   ssh_session session = nullptr;
   ssh_channel channel = nullptr;
@@ -240,7 +241,10 @@ int read_stream(git_smart_subtransport_stream* base, char* buffer, size_t size, 
     if (const int code = ready(ssh); code != 0) return code;
     const int n =
         ssh_channel_read(ssh.channel, buffer, static_cast<uint32_t>(std::min<size_t>(size, 1U << 30)), 0);
-    if (n < 0 || (n == 0 && ssh_channel_is_eof(ssh.channel) != 0)) return ssh.peers->failed(ended(ssh));
+    // After a push the server's report is followed by its end; before a fetch has what it needs, that is too
+    // early.
+    const bool pushing = service_name(ssh.action) == "git-receive-pack";
+    if (n < 0 || (n == 0 && !(pushing && ssh.sent))) return ssh.peers->failed(ended(ssh));
     *got = static_cast<size_t>(n);
     return 0;
   } catch (const std::exception& e) {
