@@ -169,6 +169,13 @@ void finish(const Held& job, Result<std::string> value) {
   const bool opened =
       job->request.operation == GitOperation::clone || job->request.operation == GitOperation::open;
   if (opened && out.is_object()) {
+    // `commit` and `branch` are calls of what becomes of this.
+    Json head = Json::object();
+    for (const char* name : {"commit", "branch"}) {
+      head[name] = out.contains(name) ? out[name] : Json();
+      out.erase(name);
+    }
+    out["head"] = std::move(head);
     out["path"] = cbor::is_utf8(job->shown)
                       ? Json(job->shown)
                       : Json::binary(std::vector<uint8_t>(job->shown.begin(), job->shown.end()));

@@ -118,13 +118,12 @@ constexpr Argument kTag[] = {kPath,
                              {"options", T::table, true, "what it names", kTagOptions}};
 
 constexpr Field kCloned[] = {{"path", T::string, false, "as it was given"},
-                             {"commit", T::string, true, "40 hexadecimal digits; none where there is none"},
-                             {"branch", T::string, true, "none for a tag or commit"},
+                             {"head", T::table, false, "{commit, branch}; no branch for a tag or commit"},
                              {"url", T::string, false, "without credentials"}};
 constexpr Field kHead[] = {{"commit", T::string, true, "40 hexadecimal digits; none where there is none"},
                            {"branch", T::string, true, "none for a tag or commit"}};
-constexpr Field kOpened[] = {{"commit", T::string, true, "40 hexadecimal digits; none where there is none"},
-                             {"branch", T::string, true, "none for a tag or commit"},
+constexpr Field kOpened[] = {{"path", T::string, false, "as it was given"},
+                             {"head", T::table, false, "{commit, branch}; no branch for a tag or commit"},
                              {"bare", T::boolean, false, "it has no files"}};
 
 constexpr std::string_view kCloneErrors[] = {

@@ -42,8 +42,9 @@ class GitApi : public DoorTest {
       error_ = answer.error();
       return error_.code;
     }
-    return ((*answer)["branch"].is_null() ? "-" : (*answer)["branch"].get<std::string>()) + " " +
-           ((*answer)["commit"].is_null() ? "-" : (*answer)["commit"].get<std::string>());
+    const Json& at = (*answer)["head"];
+    return (at["branch"].is_null() ? "-" : at["branch"].get<std::string>()) + " " +
+           (at["commit"].is_null() ? "-" : at["commit"].get<std::string>());
   }
   std::vector<std::string> names(const fs::path& folder) const {
     std::vector<std::string> out;
@@ -452,8 +453,8 @@ TEST_F(GitApi, OpenedRepositories) {
   allow_git({});
   ASSERT_EQ(clone(source(), "a"), "main " + head());
   EXPECT_EQ(value("git.open", {"a"}),
-            "{\"bare\":false,\"branch\":\"main\",\"commit\":\"" + head() + "\",\"path\":\"a\"}");
-  EXPECT_EQ(value("git.open", {source()}).substr(0, 28), "{\"bare\":false,\"branch\":\"main");
+            "{\"bare\":false,\"head\":{\"branch\":\"main\",\"commit\":\"" + head() + "\"},\"path\":\"a\"}");
+  EXPECT_EQ(value("git.open", {source()}).substr(0, 37), "{\"bare\":false,\"head\":{\"branch\":\"main");
   EXPECT_EQ(error("git.open", {"none"}).code, "os.enoent");
   value("fs.mkdir", {"plain"});
   EXPECT_EQ(error("git.open", {"plain"}).code, "git.repository");
