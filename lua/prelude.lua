@@ -11,7 +11,7 @@ local errors = part("errors")(host, base)
 local async = part("async")(host, base, errors)
 local forge = part("forge")(host, base, errors, async)
 part("git")(base, errors, forge.api.git)
-local sandbox = part("sandbox")(host, base, errors, forge)
+local sandbox = part("sandbox")(host, base, errors, async, forge)
 local start = part("lifecycle")(host, base, errors, async, forge, sandbox)
 
 return start, sandbox.globals, errors.meta, forge.marks.list, forge.marks.map

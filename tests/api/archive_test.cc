@@ -176,7 +176,7 @@ TEST_F(ArchiveApi, ACallOfAnEndedAttemptLeavesNothing) {
 }
 
 TEST_F(ArchiveApi, WithoutAHelper) {
-  door_ = Door::make(loop_, sink_, {});
+  door_ = Door::make(loop_, sink_, {}, secrets_);
   open({});
   EXPECT_EQ(error("archive.list", {"a.tar"}).code, "io.unavailable");
 }

@@ -21,7 +21,7 @@ TEST(Git, ARepositoryHasTheCallsAsMethods) {
     self.outputs = { path = repo.path, branch = repo.head.branch, url = repo.url == nil,
       tag = repo:tag("v2", { ref = "HEAD" }), commit = repo:commit("why", { author = { name = "A", email = "a@b" } }),
       log = forge.git.open("there"):log { max = 1 } })",
-                              &host);
+                              host);
   ASSERT_TRUE(out.ok) << out.error.text();
   EXPECT_EQ(calls, (std::vector<std::string>{
                        R"(git.clone ["https://example.org/x","here",{"ref":"v1"}])",
@@ -35,8 +35,8 @@ TEST(Git, ARepositoryHasTheCallsAsMethods) {
 TEST(Git, WhatARepositoryHasNot) {
   FakeHost host;
   host.answer = [](const std::string&, const Json&) -> Result<Json> { return Json{{"path", "x"}}; };
-  EXPECT_EQ(execute("local f = forge.git.open('x').rebase", &host).error.code, "call.unknown");
-  EXPECT_EQ(execute("forge.git.open('x').log()", &host).error.code, "call.argument");
+  EXPECT_EQ(execute("local f = forge.git.open('x').rebase", host).error.code, "call.unknown");
+  EXPECT_EQ(execute("forge.git.open('x').log()", host).error.code, "call.argument");
 }
 
 }  // namespace
