@@ -12,6 +12,11 @@ pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+# Of the io helper alone. libssh, because the distribution's libgit2 speaks ssh through a libssh2 that knows neither
+# ed25519 nor SHA-2 signatures.
+pkg_check_modules(GIT2 REQUIRED IMPORTED_TARGET libgit2)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
+pkg_check_modules(SSH REQUIRED IMPORTED_TARGET libssh)
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
 
 # What start-up would otherwise pay the dynamic linker for is linked statically where the distribution has an archive.

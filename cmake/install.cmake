@@ -2,7 +2,7 @@
 # found relative to the program (base/places.h). The build tree has the same layout, so that one rule is enough.
 # What `scripts/run` builds: all that an installation holds, without the tests.
 add_custom_target(programs)
-foreach(program pangeo-forge pangeo-forge-worker)
+foreach(program pangeo-forge pangeo-forge-worker pangeo-forge-io)
   if(TARGET ${program})
     add_dependencies(programs ${program})
     install(TARGETS ${program} RUNTIME DESTINATION bin)

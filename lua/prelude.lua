@@ -10,6 +10,7 @@ local host, base, part = ...
 local errors = part("errors")(host, base)
 local async = part("async")(host, base, errors)
 local forge = part("forge")(host, base, errors, async)
+part("git")(base, errors, forge.api.git)
 local sandbox = part("sandbox")(host, base, errors, async, forge)
 local start = part("lifecycle")(host, base, errors, async, forge, sandbox)
 

@@ -9,8 +9,9 @@ build_packages=(
   g++ cmake ninja-build pkg-config ccache
   libluajit-5.1-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcurl4-openssl-dev libgtest-dev
   libgmock-dev libasio-dev libcli11-dev libre2-dev libexpected-dev libsqlite3-dev libssl-dev libseccomp-dev zlib1g-dev
+  libgit2-dev libarchive-dev libssh-dev
 )
-test_packages=(nginx-light git make procps python3-venv)
+test_packages=(nginx-light git make procps python3-venv fcgiwrap openssh-server)
 check_packages=(clang-format-14 lua-check shellcheck git)
 tidy_packages=(clang-tidy-14 git)
 
@@ -23,7 +24,8 @@ need_packages() {
     [[ -e $root/build/release/build.ninja ]] && return
     say "This system has no Debian packages. Needed, under whatever names it gives them: g++ 12 or later, CMake 3.25," \
       "Ninja, pkg-config, and the libraries LuaJIT 2.1, yaml-cpp, nlohmann_json, spdlog, fmt, libcurl, GoogleTest," \
-      "Asio (standalone), CLI11, RE2, tl::expected, SQLite, OpenSSL, libseccomp, zlib."
+      "Asio (standalone), CLI11, RE2, tl::expected, SQLite, OpenSSL, libseccomp, zlib, libgit2," \
+      "libarchive, libssh."
     return
   fi
   local missing

@@ -306,6 +306,247 @@ function forge.http.patch(url, options) end
 ---@return forge.http.delete.result # the answer
 function forge.http.delete(url, options) end
 
+forge.git = {}
+
+---@class forge.git.clone.options
+---@field ref? string branch, tag or commit; default the other side's own branch
+---@field submodules? boolean also submodules, from granted hosts; default false
+---@field credentials? table {token}, {user, password}, {user, ssh_key, passphrase}: the texts themselves, from a secret
+---@field known_hosts? string keys of ssh hosts, as in OpenSSH's file; default the operator's ~/.ssh/known_hosts
+---@field accept_new? boolean trusts a host whose key is not known; default false
+---@field depth? integer not supported: refused
+---@field timeout? number seconds, after which it is ended; default 600
+
+---@class forge.git.clone.result
+---@field path string as it was given
+---@field head table {commit, branch}; no branch for a tag or commit
+---@field url string without credentials
+
+---Clones a repository. A network address needs an entry in `git`, a path one in `read`; the folder one in `write`. Hooks and programs that a repository names never run. An address that resolves to this machine or a private network needs an entry that names the host itself; the address that was checked is the one that is connected to. What was fetched is kept in a mirror, which later runs only bring up to date.
+---@param url string https://, http://, ssh://, user@host:path, file:// or a path
+---@param path string a new folder; it appears as a whole
+---@param options? forge.git.clone.options what to clone, and as whom
+---@return forge.git.clone.result # the repository, with the calls of git as methods: repo:log{max = 1}
+function forge.git.clone(url, path, options) end
+
+---@class forge.git.open.options
+---@field timeout? number seconds, after which it is ended; default 600
+
+---@class forge.git.open.result
+---@field path string as it was given
+---@field head table {commit, branch}; no branch for a tag or commit
+---@field bare boolean it has no files
+
+---A repository that is there, all of it in its own folder.
+---@param path string of the repository
+---@param options? forge.git.open.options limits
+---@return forge.git.open.result # the repository, with the calls of git as methods
+function forge.git.open(path, options) end
+
+---@class forge.git.ls_remote.options
+---@field credentials? table {token}, {user, password}, {user, ssh_key, passphrase}: the texts themselves, from a secret
+---@field known_hosts? string keys of ssh hosts, as in OpenSSH's file; default the operator's ~/.ssh/known_hosts
+---@field accept_new? boolean trusts a host whose key is not known; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---The branches and tags of another repository.
+---@param url string https://, http://, ssh://, user@host:path, file:// or a path
+---@param options? forge.git.ls_remote.options as whom
+---@return any[] # {name, commit, target of a symbolic one}
+function forge.git.ls_remote(url, options) end
+
+---@class forge.git.fetch.options
+---@field remote? string its name; default origin
+---@field refspecs? any[] default those of the remote
+---@field prune? boolean removes remote branches that are gone; default false
+---@field credentials? table {token}, {user, password}, {user, ssh_key, passphrase}: the texts themselves, from a secret
+---@field known_hosts? string keys of ssh hosts, as in OpenSSH's file; default the operator's ~/.ssh/known_hosts
+---@field accept_new? boolean trusts a host whose key is not known; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Fetches from a remote, whose host needs an entry in `git`.
+---@param path string of the repository
+---@param options? forge.git.fetch.options what, and as whom
+---@return any[] # {ref, old, new} of what has changed
+function forge.git.fetch(path, options) end
+
+---@class forge.git.push.options
+---@field remote? string its name; default origin
+---@field force? boolean also where commits of the other side are lost; default false
+---@field credentials? table {token}, {user, password}, {user, ssh_key, passphrase}: the texts themselves, from a secret
+---@field known_hosts? string keys of ssh hosts, as in OpenSSH's file; default the operator's ~/.ssh/known_hosts
+---@field accept_new? boolean trusts a host whose key is not known; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Pushes to a remote, whose host needs an entry in `git`.
+---@param path string of the repository
+---@param refspecs any a branch, tag or refspec such as refs/heads/a:refs/heads/b, or a list of these
+---@param options? forge.git.push.options where to, and as whom
+---@return any[] # names of what was pushed
+function forge.git.push(path, refspecs, options) end
+
+---@class forge.git.checkout.options
+---@field force? boolean overwrites changed files; default false
+---@field submodules? boolean updates submodules, too; default false
+---@field credentials? table {token}, {user, password}, {user, ssh_key, passphrase}: the texts themselves, from a secret
+---@field known_hosts? string keys of ssh hosts, as in OpenSSH's file; default the operator's ~/.ssh/known_hosts
+---@field accept_new? boolean trusts a host whose key is not known; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---@class forge.git.checkout.result
+---@field commit? string 40 hexadecimal digits; none where there is none
+---@field branch? string none for a tag or commit
+
+---Checks out a branch, tag or commit. Changed files that it would overwrite are kept, and it is refused.
+---@param path string of the repository
+---@param ref string branch, tag or commit
+---@param options? forge.git.checkout.options how
+---@return forge.git.checkout.result # what is checked out now
+function forge.git.checkout(path, ref, options) end
+
+---@class forge.git.submodules.options
+---@field credentials? table {token}, {user, password}, {user, ssh_key, passphrase}: the texts themselves, from a secret
+---@field known_hosts? string keys of ssh hosts, as in OpenSSH's file; default the operator's ~/.ssh/known_hosts
+---@field accept_new? boolean trusts a host whose key is not known; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Brings all submodules, and theirs, to the commits that the repository names; their hosts need entries in `git`.
+---@param path string of the repository
+---@param options? forge.git.submodules.options as whom
+---@return any[] # {path, commit}
+function forge.git.submodules(path, options) end
+
+---@class forge.git.log.options
+---@field max? integer how many commits; default 100
+---@field path? string only commits that change it
+---@field ref? string where to begin; default HEAD
+---@field timeout? number seconds, after which it is ended; default 600
+
+---The history of a branch, tag or commit.
+---@param path string of the repository
+---@param options? forge.git.log.options which commits
+---@return any[] # {commit, author {name, email}, time, message, parents}, newest first
+function forge.git.log(path, options) end
+
+---@class forge.git.status.options
+---@field timeout? number seconds, after which it is ended; default 600
+
+---What differs from the last commit.
+---@param path string of the repository
+---@param options? forge.git.status.options limits
+---@return any[] # {path, staged, unstaged}: added, modified, deleted, typechange, untracked, conflicted
+function forge.git.status(path, options) end
+
+---@class forge.git.diff_names.options
+---@field timeout? number seconds, after which it is ended; default 600
+
+---The files in which two commits differ.
+---@param path string of the repository
+---@param from string branch, tag or commit
+---@param to string branch, tag or commit
+---@param options? forge.git.diff_names.options limits
+---@return any[] # {path, status, from of a renamed one}: added, modified, deleted, renamed
+function forge.git.diff_names(path, from, to, options) end
+
+---@class forge.git.add.options
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Puts changed, new and deleted files into the next commit.
+---@param path string of the repository
+---@param paths any a path below the repository, `.` for all, or a list of these
+---@param options? forge.git.add.options limits
+function forge.git.add(path, paths, options) end
+
+---@class forge.git.commit.options
+---@field author table {name, email}; also the committer
+---@field time? number seconds since 1970; default now
+---@field allow_empty? boolean also where nothing has changed; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Makes a commit.
+---@param path string of the repository
+---@param message string what was done and why
+---@param options forge.git.commit.options who
+---@return string # the commit
+function forge.git.commit(path, message, options) end
+
+---@class forge.git.branch.options
+---@field ref? string what it begins at; default HEAD
+---@field force? boolean moves one that is there; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Makes a branch.
+---@param path string of the repository
+---@param name string without refs/heads/
+---@param options? forge.git.branch.options where
+---@return string # its commit
+function forge.git.branch(path, name, options) end
+
+---@class forge.git.tag.options
+---@field ref? string what it names; default HEAD
+---@field message? string makes an annotated tag; needs `author`
+---@field author? table {name, email}, of an annotated tag
+---@field time? number seconds since 1970, of an annotated tag; default now
+---@field force? boolean moves one that is there; default false
+---@field timeout? number seconds, after which it is ended; default 600
+
+---Makes a tag.
+---@param path string of the repository
+---@param name string without refs/tags/
+---@param options? forge.git.tag.options what it names
+---@return string # the tag, or its commit
+function forge.git.tag(path, name, options) end
+
+forge.archive = {}
+
+---@class forge.archive.list.options
+---@field max_files? integer entries at most; default 1000000
+---@field max_size? integer bytes that it may unpack to; default 8 GiB
+---@field max_ratio? number of unpacked to packed, above 64 MiB; default 200
+---@field timeout? number seconds; default 3600
+
+---What is in an archive: tar, also with gzip, bzip2, xz or zstd, and zip.
+---@param archive string path of a tar or zip file
+---@param options? forge.archive.list.options limits
+---@return any[] # {path, type (file, folder, link, hard link or other), size, mode, mtime, target of a link}
+function forge.archive.list(archive, options) end
+
+---@class forge.archive.extract.options
+---@field strip? integer leading parts of names that are left out; default 0
+---@field include? any[] globs over the names in the archive, `*` also over folders; default all
+---@field into? boolean adds to a folder that is there, replacing files; default false
+---@field max_files? integer entries at most; default 1000000
+---@field max_size? integer bytes that it may unpack to; default 8 GiB
+---@field max_ratio? number of unpacked to packed, above 64 MiB; default 200
+---@field timeout? number seconds; default 3600
+
+---@class forge.archive.extract.result
+---@field files integer files and links that were written
+---@field bytes integer their content
+
+---Extracts an archive into a new folder. Refused as a whole: names that lead out, links that may, devices, anything that comes twice, more than the limits, passwords. Owners and the bits for other users to write or to run as somebody else are dropped. `archive` needs an entry in `read`, `folder` one in `write`.
+---@param archive string path of a tar or zip file
+---@param folder string path; it appears as a whole
+---@param options? forge.archive.extract.options what to extract, and limits
+---@return forge.archive.extract.result # what was written
+function forge.archive.extract(archive, folder, options) end
+
+---@class forge.archive.create.options
+---@field mtime? number seconds since 1970, of all entries: the same files give the same bytes; default the files' own
+---@field timeout? number seconds; default 3600
+
+---@class forge.archive.create.result
+---@field files integer files and links in it
+---@field bytes integer their content
+---@field size integer of the archive, bytes
+
+---Makes an archive, or replaces it: sorted by name, without owners. `source` needs an entry in `read`, `archive` one in `write`.
+---@param archive string path; .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz, .tar.zst or .zip says the format
+---@param source any path of a folder, for what is in it, or a list of paths, for those
+---@param options? forge.archive.create.options times and limits
+---@return forge.archive.create.result # what was archived
+function forge.archive.create(archive, source, options) end
+
 forge.process = {}
 
 ---@class forge.process.run.options

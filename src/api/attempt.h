@@ -48,6 +48,8 @@ class Hall {
   Audit audit;
   worker::Programs* programs;  // null: none can be run
   uint32_t refused = 0;
+  services::IoRunner* io = nullptr;
+  std::filesystem::path cache;
 
  private:
   std::unique_ptr<asio::thread_pool> pool_;
@@ -115,6 +117,8 @@ struct Handled {
 std::span<const Handled> log_calls();
 std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
+std::span<const Handled> git_calls();
+std::span<const Handled> archive_calls();
 std::span<const Handled> process_calls();
 std::span<const Handled> env_calls();
 std::span<const Handled> secret_calls();

@@ -14,8 +14,8 @@ namespace {
 const std::vector<Handler>& handlers() {
   static const std::vector<Handler> all = [] {
     std::vector<Handler> out(registry::calls().size(), nullptr);
-    for (auto space : {log_calls(), fs_calls(), http_calls(), process_calls(), env_calls(), secret_calls(),
-                       time_calls()}) {
+    for (auto space : {log_calls(), fs_calls(), http_calls(), git_calls(), archive_calls(), process_calls(),
+                       env_calls(), secret_calls(), time_calls()}) {
       for (const Handled& handled : space) {
         if (const int at = registry::find(handled.name); at >= 0)
           out[static_cast<size_t>(at)] = handled.handler;
@@ -67,6 +67,10 @@ class DoorImpl final : public Door {
     return std::make_unique<SessionImpl>(hall_, std::move(caller));
   }
   uint32_t refused() const override { return hall_.refused; }
+  void set_io(services::IoRunner& runner, std::filesystem::path cache) override {
+    hall_.io = &runner;
+    hall_.cache = std::move(cache);
+  }
 
  private:
   Hall hall_;

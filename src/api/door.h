@@ -14,6 +14,9 @@
 #include "base/error.h"
 #include "base/json_fwd.h"
 
+namespace pf::services {
+class IoRunner;
+}
 namespace pf::worker {
 class Programs;
 }
@@ -34,6 +37,7 @@ struct Grants {
     bool confined = true;
   };
   std::vector<Entry> read, write, http;
+  std::vector<Entry> git{};  // host, host:port, *.host
   std::vector<Program> programs{};
   std::vector<std::string> env{};  // names of environment variables
   std::vector<std::string> secrets{};
@@ -80,6 +84,9 @@ class Door {
                                     Secrets& secrets, worker::Programs* programs = nullptr);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;
+  /// What git and archive calls run through; it outlives the door. `cache` is the folder that mirrors of
+  /// repositories are kept in, shared by runs; empty: none are kept.
+  virtual void set_io(services::IoRunner& runner, std::filesystem::path cache) = 0;
   virtual uint32_t refused() const = 0;
 };
 

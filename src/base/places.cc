@@ -17,6 +17,8 @@ const fs::path& program_folder() {
 
 fs::path worker_program() { return program_folder() / "pangeo-forge-worker"; }
 
+fs::path io_program() { return program_folder() / "pangeo-forge-io"; }
+
 fs::path module(const std::string& name) {
   return program_folder().parent_path() / "lib" / ("pangeo-forge-" + name + ".so");
 }

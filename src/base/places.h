@@ -11,6 +11,8 @@ namespace pf::places {
 const std::filesystem::path& program_folder();
 /// `pangeo-forge-worker` beside the program.
 std::filesystem::path worker_program();
+/// `pangeo-forge-io` beside the program.
+std::filesystem::path io_program();
 /// A loadable module (`net`): `../lib/pangeo-forge-NAME.so` from the program.
 std::filesystem::path module(const std::string& name);
 /// The bundled extensions: `../share/pangeo-forge/extensions` from the program.

@@ -248,11 +248,15 @@ api::Grants make_grants(const Permissions& permissions, const Json& config,
   };
   paths(permissions.read, grants.read);
   paths(permissions.write, grants.write);
-  for (const auto& entry : permissions.http) {
-    for (auto& text : expand(entry, config, surroundings.from_outputs)) {
-      if (text.from == nullptr) grants.http.push_back({std::move(text.text), true});
+  const auto hosts = [&](const std::vector<std::string>& entries, std::vector<api::Grants::Entry>& to) {
+    for (const auto& entry : entries) {
+      for (auto& text : expand(entry, config, surroundings.from_outputs)) {
+        if (text.from == nullptr) to.push_back({std::move(text.text), true});
+      }
     }
-  }
+  };
+  hosts(permissions.http, grants.http);
+  hosts(permissions.git, grants.git);
   for (const auto& program : permissions.programs)
     grants.programs.push_back({program.name, program.network, program.confined});
   grants.env = permissions.env;

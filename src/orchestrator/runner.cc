@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "base/places.h"
 #include "extension/grants.h"
 #include "extension/lifecycle.h"
 
@@ -42,6 +43,7 @@ Runner::Runner(RunnerParts parts)
       pipeline_(*parts_.project.pipeline),
       layout_(parts_.project.state_folder),
       log_file_(layout_.log(parts_.run)),
+      io_(parts_.supervisor.programs(), places::io_program()),
       door_(api::Door::make(parts_.loop, *this, layout_.audit(parts_.run), secrets_,
                             &parts_.supervisor.programs())),
       sections_(pipeline_.sections.size()),
@@ -49,6 +51,7 @@ Runner::Runner(RunnerParts parts)
       records_(pipeline_.instances.size()),
       grace_timer_(parts_.loop),
       scheduler_(pipeline_, {parts_.max_parallel, parts_.fail_fast}, *this) {
+  door_->set_io(io_, layout_.cache());
   infos_.reserve(records_.size());
   for (uint32_t i = 0; i < records_.size(); ++i) {
     const std::string& type = pipeline_.sections[pipeline_.instances[i].section].type;

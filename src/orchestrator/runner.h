@@ -22,6 +22,7 @@
 #include "state/layout.h"
 #include "state/log_file.h"
 #include "state/store.h"
+#include "worker/io_programs.h"
 #include "worker/supervisor.h"
 
 namespace pf::orchestrator {
@@ -141,6 +142,7 @@ class Runner final : private Scheduler::Actions,
   state::Layout layout_;
   state::LogFile log_file_;
   api::Secrets secrets_;
+  worker::IoPrograms io_;
   std::unique_ptr<api::Door> door_;
   std::vector<InstanceInfo> infos_;
   std::vector<Section> sections_;

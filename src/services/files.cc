@@ -155,6 +155,24 @@ Result<Folder> Folder::inner(std::string_view path, uint64_t more_resolve) const
 Result<Folder> Folder::below(std::string_view path) const { return inner(path, RESOLVE_NO_SYMLINKS); }
 Result<Folder> Folder::enter(std::string_view path) const { return inner(path, 0); }
 
+Result<Located> Folder::locate(std::string_view path) const {
+  if (auto ok = check(path); !ok) return tl::unexpected(ok.error());
+  Located out;
+  out.fd.reset(open_beneath(path, O_PATH, 0));
+  struct stat info {};
+  if (!out.fd || ::fstat(out.fd.get(), &info) != 0) return tl::unexpected(failure("open", path, errno));
+  out.device = info.st_dev;
+  out.inode = info.st_ino;
+  out.type = type_of(info.st_mode);
+  std::string name(PATH_MAX, '\0');
+  const ssize_t n =
+      ::readlink(("/proc/self/fd/" + std::to_string(out.fd.get())).c_str(), name.data(), name.size());
+  if (n <= 0 || n >= PATH_MAX) return tl::unexpected(failure("open", path, n < 0 ? errno : ENAMETOOLONG));
+  name.resize(static_cast<size_t>(n));
+  out.path = std::move(name);
+  return out;
+}
+
 std::string Folder::shown(std::string_view path) const {
   if (label_.empty()) return std::string(path);
   if (path == ".") return label_;

@@ -36,6 +36,14 @@ struct FileInfo {
 
 using Stop = const std::atomic<bool>*;
 
+/// Something found beneath a folder, held open (O_PATH): what another process is told to use.
+struct Located {
+  UniqueFd fd;
+  std::filesystem::path path;  // absolute, without links, as it was when it was found
+  uint64_t device = 0, inode = 0;
+  FileType type = FileType::other;
+};
+
 /// An opened folder; paths are relative to it, `.` is itself.
 ///
 /// Errors of all functions: `file.path` (empty, absolute, `..`, a NUL byte, too long), `file.outside` (a
@@ -49,6 +57,8 @@ class Folder {
   Result<Folder> below(std::string_view path) const;
   /// A folder below this one, through links as far as they stay below.
   Result<Folder> enter(std::string_view path) const;
+  /// What is at `path`, through links as far as they stay below.
+  Result<Located> locate(std::string_view path) const;
   /// What error messages put before paths.
   void set_label(std::string label) { label_ = std::move(label); }
   /// From now on no symbolic link at all is followed.

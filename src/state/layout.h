@@ -20,11 +20,12 @@ class Layout {
   std::filesystem::path run(const std::string& run) const { return folder_ / "runs" / file_name(run); }
   std::filesystem::path log(const std::string& run_id) const { return run(run_id) / "log.jsonl"; }
   std::filesystem::path audit(const std::string& run_id) const { return run(run_id) / "audit.jsonl"; }
+  /// What runs share and anybody may throw away.
+  std::filesystem::path cache() const { return folder_ / "cache"; }
   /// The work folder of an instance; `name` is what follows `type.` in its address, with the for_each key.
   std::filesystem::path work(const std::string& type, const std::string& name) const {
     return folder_ / "work" / file_name(type) / file_name(name);
   }
-  std::filesystem::path cache() const { return folder_ / "cache"; }
   /// The embedded engine's backend folder.
   std::filesystem::path backend() const { return folder_ / "pulumi"; }
 

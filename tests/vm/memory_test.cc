@@ -125,7 +125,7 @@ TEST(Memory, NoCapCrashes) {
         }
       }
     }
-    EXPECT_GT(loaded, 20);
+    EXPECT_GT(loaded, 10);
     EXPECT_EQ(succeeded, 4);
   });
 }
