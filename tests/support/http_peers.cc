@@ -74,8 +74,8 @@ std::unique_ptr<Nginx> Nginx::start(const Options& options, std::string& why) {
   std::string listen = "listen 127.0.0.1:" + std::to_string(out->port_) + ";\n";
   std::string inherited = "NGINX=" + std::to_string(fds[0]) + ";";
   if (options.tls) {
-    listen += "listen 127.0.0.1:" + std::to_string(out->tls_port_) + " ssl;\nssl_certificate " + home +
-              "/cert.pem;\nssl_certificate_key " + home + "/key.pem;\n";
+    listen += "listen 127.0.0.1:" + std::to_string(out->tls_port_) + (options.http2 ? " ssl http2" : " ssl") +
+              ";\nssl_certificate " + home + "/cert.pem;\nssl_certificate_key " + home + "/key.pem;\n";
     inherited += std::to_string(fds[1]) + ";";
   }
   const std::string log = home + "/error.log";

@@ -24,6 +24,7 @@ class Nginx {
     std::string server;  // directives within `server {}`; the root is `root/` of the folder
     bool tls = false;    // also on tls_port, with a certificate for localhost that only `cert.pem` of the
                          // folder trusts
+    bool http2 = false;  // spoken there, where the client asks for it
   };
   /// Null, with the reason, where nginx (or openssl, for TLS) is not installed or does not start.
   static std::unique_ptr<Nginx> start(const Options& options, std::string& why);
