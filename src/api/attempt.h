@@ -19,6 +19,7 @@
 #include "api/door.h"
 #include "api/paths.h"
 #include "registry/calls.h"
+#include "services/download.h"
 #include "services/files.h"
 #include "services/http.h"
 
@@ -35,15 +36,21 @@ class Hall {
 
   asio::thread_pool& pool();  // two threads, for files
   services::Http& http();
+  services::Downloads& downloads();
 
   asio::io_context& loop;
   Sink& sink;
   Audit audit;
   uint32_t refused = 0;
+  std::filesystem::path download_cache;  // empty: none
 
  private:
+  services::Http::Post post();
+  services::Http::After after();
+
   std::unique_ptr<asio::thread_pool> pool_;
   std::unique_ptr<services::Http> http_;
+  std::unique_ptr<services::Downloads> downloads_;
 };
 
 /// An entry of the `http` permission, taken apart.
@@ -104,6 +111,7 @@ struct Handled {
 std::span<const Handled> log_calls();
 std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
+std::span<const Handled> download_calls();
 std::span<const Handled> time_calls();
 
 /// The line to add to extension.yaml: "add to FILE:\n  permissions:\n    http: [ENTRY]".

@@ -63,6 +63,8 @@ class Door {
   static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;
+  /// Where downloads with a known SHA-256 are kept, shared by runs. Before the first call.
+  virtual void set_download_cache(std::filesystem::path folder) = 0;
   virtual uint32_t refused() const = 0;
 };
 
