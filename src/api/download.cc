@@ -6,6 +6,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <chrono>
 #include <map>
+#include <mutex>
 
 #include "api/http_options.h"
 #include "base/text.h"
@@ -37,6 +38,35 @@ struct Wanted {
   std::shared_ptr<size_t> outside;  // which path an error of a pool's thread is about; 0: the target
 };
 
+/// Folders that a call has opened: many files lie in few. Used on threads of a pool.
+class Opened {
+ public:
+  Result<services::FileTarget> target(Attempt& attempt, const GrantedPath& path) {
+    const std::string& rest = path.place.rest;
+    if (rest == ".") return target_of(attempt, path);
+    const size_t slash = rest.rfind('/');
+    const std::string key =
+        path.place.root + '\0' + (slash == std::string::npos ? std::string() : rest.substr(0, slash));
+    {
+      std::lock_guard lock(mutex_);
+      if (auto found = folders_.find(key); found != folders_.end()) {
+        return services::FileTarget{found->second, rest.substr(slash == std::string::npos ? 0 : slash + 1),
+                                    path.place.work ? rest : path.place.text};
+      }
+    }
+    auto target = target_of(attempt, path);
+    if (target) {
+      std::lock_guard lock(mutex_);
+      folders_.emplace(key, target->folder);
+    }
+    return target;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const UniqueFd>> folders_;
+};
+
 /// A call on its way.
 struct Fetch {
   std::shared_ptr<Attempt> attempt;
@@ -61,8 +91,8 @@ std::optional<std::string> digest_of(const std::string& text, size_t digits) {
 class FileReader {
  public:
   FileReader(const std::shared_ptr<Attempt>& attempt, const registry::Call& call, const Json& options,
-             const std::string& where)
-      : attempt_(attempt), call_(call), read_(call, options, where) {}
+             std::shared_ptr<Opened> opened, const std::string& where = {})
+      : attempt_(attempt), call_(call), opened_(std::move(opened)), read_(call, options, where) {}
 
   Result<Wanted> build(const std::string& url, const std::string& path) {
     auto granted = check_path(*attempt_, call_, path, Permission::write);
@@ -75,7 +105,9 @@ class FileReader {
     if (auto ok = digests(); !ok) return tl::unexpected(ok.error());
     if (auto ok = rest(); !ok) return tl::unexpected(ok.error());
     DownloadRequest& r = out_.request;
-    r.target = [attempt = attempt_, place = out_.path] { return target_of(*attempt, place); };
+    r.target = [attempt = attempt_, place = out_.path, opened = opened_] {
+      return opened->target(*attempt, place);
+    };
     r.check = [check = out_.check](const Url& hop_url, int hop) { return (*check)(hop_url, hop); };
     return std::move(out_);
   }
@@ -181,6 +213,7 @@ class FileReader {
 
   std::shared_ptr<Attempt> attempt_;
   const registry::Call& call_;
+  std::shared_ptr<Opened> opened_;
   OptionReader read_;
   Wanted out_;
 };
@@ -284,7 +317,7 @@ Result<Json> table_of(const Request& request, size_t place) {
 void file(Request request) {
   auto options = table_of(request, 2);
   if (!options) return request.answer(tl::unexpected(options.error()));
-  auto wanted = FileReader(request.attempt, request.call, *options, {})
+  auto wanted = FileReader(request.attempt, request.call, *options, std::make_shared<Opened>())
                     .build(std::string(request.arguments.text(0)), std::string(request.arguments.text(1)));
   if (!wanted) return request.answer(tl::unexpected(wanted.error()));
   auto fetch = std::make_shared<Fetch>(Fetch{request.attempt, request.call, std::move(request.answer), {}});
@@ -301,6 +334,7 @@ Result<std::vector<Wanted>> read_all(const Request& request, const Json& list) {
   for (const registry::Field& field : fields) names.emplace_back(field.name);
   std::vector<Wanted> out;
   std::map<std::string, size_t> places;
+  const auto opened = std::make_shared<Opened>();
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string where = "files[" + std::to_string(i + 1) + "]: ";
     const Json& item = list[i];
@@ -317,7 +351,7 @@ Result<std::vector<Wanted>> read_all(const Request& request, const Json& list) {
     auto path = read.text("path");
     if (!path) return tl::unexpected(path.error());
     if (!*url || !*path) return read.bad(std::string(*url ? "`path`" : "`url`") + " is missing");
-    auto wanted = FileReader(request.attempt, request.call, item, where).build(**url, **path);
+    auto wanted = FileReader(request.attempt, request.call, item, opened, where).build(**url, **path);
     if (!wanted) return tl::unexpected(wanted.error());
     const auto [other, fresh] = places.try_emplace(wanted->path.place.text, i);
     if (!fresh) {

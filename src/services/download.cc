@@ -1,6 +1,7 @@
 #include "services/download.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 
 #include "base/text.h"
@@ -16,10 +17,12 @@ using std::chrono::steady_clock;
 constexpr int kTries = 2;
 constexpr int kLastTries = 4;
 constexpr uint64_t kProgress = 1U << 20;
-constexpr Milliseconds kDelay{500};
+constexpr Milliseconds kDelay{200};
 constexpr Milliseconds kMaxDelay{10000};
 constexpr Milliseconds kLongestRetryAfter{60000};
 constexpr Milliseconds kStall{60000};
+/// Files of a batch that are looked at ahead, at least.
+constexpr size_t kAhead = 64;
 constexpr size_t kKeptBody = 4096;  // of an answer that is no file
 constexpr size_t kExcerpt = 200;    // characters of it in the message
 
@@ -42,13 +45,18 @@ struct Job {
   std::optional<HttpAccess>
       access;  // what the check said before the cache was asked; used up by the first hop
   steady_clock::time_point deadline;
+  uint64_t batch = 0;   // that it belongs to
+  bool active = false;  // it counts against the batch's bound
 };
 
-/// Many files of one call.
+/// Many files of one call. Some more than are fetched at a time are looked at ahead, many in one go.
 struct Batch {
   std::vector<DownloadRequest> requests;
   std::vector<Result<DownloadResult>> results;
   std::map<uint64_t, size_t> running;  // number of a job -> place
+  std::deque<uint64_t> ready;          // looked at, waiting for their turn
+  size_t parallel = 1;
+  size_t active = 0;
   size_t next = 0;
   size_t left = 0;
   Downloads::DoneAll done;
@@ -91,7 +99,8 @@ class Service final : public Downloads {
     batch.requests = std::move(requests);
     batch.done = std::move(done);
     if (batch.left == 0) later([this, id] { end_batch(id); });
-    for (size_t i = 0; i < parallel; ++i) start_next(id);
+    batch.parallel = parallel;
+    fill(id);
     return id;
   }
 
@@ -133,16 +142,36 @@ class Service final : public Downloads {
     if (job.transfer != 0) http_.cancel(job.transfer);
   }
 
-  void start_next(uint64_t batch_id) {
+  // Has the next files of a batch looked at, once few of those are left that were.
+  void fill(uint64_t batch_id) {
     auto found = batches_.find(batch_id);
-    if (found == batches_.end() || found->second.next == found->second.requests.size()) return;
+    if (found == batches_.end()) return;
     Batch& batch = found->second;
-    const size_t place = batch.next++;
-    const uint64_t id =
-        submit(std::move(batch.requests[place]), [this, batch_id, place](Result<DownloadResult> result) {
-          one_done(batch_id, place, std::move(result));
-        });
-    batch.running.emplace(id, place);
+    const size_t ahead = std::max(kAhead, 2 * batch.parallel);
+    if (batch.running.size() >= batch.active + ahead / 2) return;
+    while (batch.next < batch.requests.size() && batch.running.size() < batch.active + ahead) {
+      const size_t place = batch.next++;
+      const uint64_t id =
+          submit(std::move(batch.requests[place]), [this, batch_id, place](Result<DownloadResult> result) {
+            one_done(batch_id, place, std::move(result));
+          });
+      jobs_.at(id).batch = batch_id;
+      batch.running.emplace(id, place);
+    }
+  }
+
+  // A job of a batch that was looked at: now, or when it is its turn.
+  bool may_start(uint64_t id, Job& job) {
+    auto found = batches_.find(job.batch);
+    if (found == batches_.end()) return true;
+    Batch& batch = found->second;
+    if (batch.active == batch.parallel) {
+      batch.ready.push_back(id);
+      return false;
+    }
+    ++batch.active;
+    job.active = true;
+    return true;
   }
 
   void one_done(uint64_t batch_id, size_t place, Result<DownloadResult> result) {
@@ -152,7 +181,16 @@ class Service final : public Downloads {
     batch.results[place] = std::move(result);
     std::erase_if(batch.running, [place](const auto& entry) { return entry.second == place; });
     if (--batch.left == 0) return end_batch(batch_id);
-    start_next(batch_id);
+    while (!batch.ready.empty() && batch.active < batch.parallel) {
+      const uint64_t id = batch.ready.front();
+      batch.ready.pop_front();
+      Job& job = jobs_.at(id);
+      ++batch.active;
+      job.active = true;
+      start(id, job);
+      if (batches_.find(batch_id) == batches_.end()) return;
+    }
+    fill(batch_id);
   }
 
   void end_batch(uint64_t id) {
@@ -264,7 +302,7 @@ class Service final : public Downloads {
     Job& job = found->second;
     job.file = std::move(*one.file);
     if (one.cached) return succeed(one.id, job, true);
-    start(one.id, job);
+    if (may_start(one.id, job)) start(one.id, job);
   }
 
   void start(uint64_t id, Job& job) {
@@ -467,6 +505,9 @@ class Service final : public Downloads {
     if (node.empty()) return;
     // The part is closed, or goes, before anybody hears of the end.
     if (node.mapped().file) node.mapped().file->close();
+    if (auto batch = batches_.find(node.mapped().batch); batch != batches_.end() && node.mapped().active) {
+      --batch->second.active;
+    }
     node.mapped().done(std::move(result));
   }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <new>
 #include <vector>
 
@@ -449,6 +450,9 @@ void DownloadFile::place() {
 
 bool DownloadFile::put_in_place(int fd, const std::string& name) {
   const int folder = options_.target.folder->get();
+  // Where nothing is replaced, no mode is kept either.
+  if (::renameat2(folder, name.c_str(), folder, options_.target.name.c_str(), RENAME_NOREPLACE) == 0)
+    return true;
   struct stat before {};
   if (::fstatat(folder, options_.target.name.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0 &&
       S_ISREG(before.st_mode) && ::fchmod(fd, before.st_mode & 0777) != 0 && errno != EPERM &&

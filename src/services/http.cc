@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "base/digest.h"
 #include "base/places.h"
@@ -330,9 +331,30 @@ class Client final : public Http {
       raw->message = response->message;
       raw->by_source = stream != nullptr && stream->source_failed;
     }
-    self->post_([alive = self->alive_, raw] {
-      if (*alive != nullptr) (*alive)->answered(*raw);
+    // Of those that come in a row, one call of the owner's thread takes all.
+    bool first = false;
+    {
+      std::lock_guard lock(self->answers_mutex_);
+      first = self->answers_.empty();
+      self->answers_.push_back(std::move(raw));
+    }
+    if (!first) return;
+    self->post_([alive = self->alive_] {
+      if (*alive != nullptr) (*alive)->take_answers(alive);
     });
+  }
+
+  // The owner may destroy this object in the midst of it.
+  void take_answers(const std::shared_ptr<Client*>& alive) {
+    std::vector<std::shared_ptr<Raw>> all;
+    {
+      std::lock_guard lock(answers_mutex_);
+      all.swap(answers_);
+    }
+    for (const auto& raw : all) {
+      if (*alive == nullptr) return;
+      answered(*raw);
+    }
   }
 
   void answered(Raw& raw) {
@@ -427,6 +449,8 @@ class Client final : public Http {
   uint64_t next_ = 1;
   std::map<uint64_t, Pending> pending_;
   std::shared_ptr<Client*> alive_ = std::make_shared<Client*>(this);
+  std::mutex answers_mutex_;  // guards the next
+  std::vector<std::shared_ptr<Raw>> answers_;
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 constexpr char kModels[] =
     "local s = require 'schema' return {Config = s.object {url = s.string {}, sha256 = s.string {default = "
     "''}}}";
-constexpr char kManifest[] = "permissions: {http: ['${config.url}']}\n";
+constexpr char kManifest[] = "permissions: {http: ['${config.url}']}\ncache: never\n";
 
 std::string pipeline_for(const std::string& url, const std::string& more = "") {
   return "p:\n  get: [{name: a, url: \"" + url + "\"" + more + "}]\n";
@@ -38,7 +38,7 @@ TEST(Download, AFileIsFetchedOnceForAllRuns) {
       Json({{"size", 3'000'000}, {"sha256", sha256_hex(data)}, {"from_cache", false}, {"length", 3'000'000}}))
       << run.output.out;
   nginx.reset();
-  run = run_pipeline(project, yaml, {"--force"});
+  run = run_pipeline(project, yaml);
   EXPECT_EQ(run.outputs("get.a")["from_cache"], true) << run.output.out;
   EXPECT_TRUE(project.read(".pangeo-forge/cache/downloads/sha256/" + sha256_hex(data)) == data);
 }

@@ -231,10 +231,10 @@ TEST_F(DownloadTest, GoesOnAfterABreakWithinOneCall) {
   EXPECT_THAT(requests[1], HasSubstr("Range: bytes=99"));
   EXPECT_THAT(requests[2], HasSubstr("Range: bytes=200000-\r\n"));
   ASSERT_EQ(owner_.waits.size(), 2U);
-  EXPECT_GE(owner_.waits[0], Milliseconds(250));
-  EXPECT_LE(owner_.waits[0], Milliseconds(500));
-  EXPECT_GE(owner_.waits[1], Milliseconds(500));
-  EXPECT_LE(owner_.waits[1], Milliseconds(1000));
+  EXPECT_GE(owner_.waits[0], Milliseconds(100));
+  EXPECT_LE(owner_.waits[0], Milliseconds(200));
+  EXPECT_GE(owner_.waits[1], Milliseconds(200));
+  EXPECT_LE(owner_.waits[1], Milliseconds(400));
 }
 
 TEST_F(DownloadTest, AFileThatChangedMeanwhileIsFetchedAsAWhole) {
