@@ -59,6 +59,33 @@ for _, call in base.ipairs(host.calls) do
   end
 end
 
+-- With on_line a program is started, and its lines are asked for until it has ended: the function runs here, between two
+-- host calls.
+local run, start, read, kill = api.process.run, api.process.start, api.process.read, api.process.kill
+api.process.run = function(argv, options, ...)
+  local on_line = type(options) == "table" and base.rawget(options, "on_line")
+  if not on_line then return run(argv, options, ...) end
+  if type(on_line) ~= "function" then
+    errors.raise("call.argument", "forge.process.run: `on_line` must be a function, found " .. type(on_line), "", false)
+  end
+  local rest = {}
+  for name, value in base.next, options do
+    if name ~= "on_line" then rest[name] = value end
+  end
+  local program = start(argv, rest, ...)
+  while true do
+    local news = read(program)
+    for _, line in base.ipairs(news.lines) do
+      local ok, problem = base.pcall(on_line, line.text, line.stream)
+      if not ok then
+        kill(program)
+        base.error(problem, 0)
+      end
+    end
+    if news.result then return news.result end
+  end
+end
+
 local decode = api.json.decode
 function Response:json()
   if type(self) ~= "table" or type(self.body) ~= "string" then

@@ -18,6 +18,7 @@
 #include "api/audit.h"
 #include "api/door.h"
 #include "api/paths.h"
+#include "api/secrets.h"
 #include "registry/calls.h"
 #include "services/download.h"
 #include "services/files.h"
@@ -28,8 +29,13 @@ namespace pf::api {
 /// The door's shared parts; what is heavy is made when first used.
 class Hall {
  public:
-  Hall(asio::io_context& event_loop, Sink& event_sink, std::filesystem::path audit_file)
-      : loop(event_loop), sink(event_sink), audit(std::move(audit_file)) {}
+  Hall(asio::io_context& event_loop, Sink& event_sink, std::filesystem::path audit_file,
+       worker::Programs* all_programs, Secrets& all_secrets)
+      : loop(event_loop),
+        sink(event_sink),
+        secrets(all_secrets),
+        audit(std::move(audit_file), all_secrets.mask()),
+        programs(all_programs) {}
   ~Hall();
   Hall(const Hall&) = delete;
   Hall& operator=(const Hall&) = delete;
@@ -40,7 +46,9 @@ class Hall {
 
   asio::io_context& loop;
   Sink& sink;
+  Secrets& secrets;
   Audit audit;
+  worker::Programs* programs;  // null: none can be run
   uint32_t refused = 0;
   std::filesystem::path download_cache;  // empty: none
 
@@ -58,6 +66,8 @@ struct HostGrant {
   services::HostPattern pattern;
   bool literal = true;
 };
+
+class Streams;
 
 /// One attempt's calls. Kept alive by its session and by what is under way for it; `open` tells whether an
 /// answer is still wanted.
@@ -84,6 +94,7 @@ class Attempt {
   const Caller caller;
   bool open = true;
   std::atomic<bool> stop{false};                // read by the pool's threads
+  std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
 
  private:
@@ -112,6 +123,9 @@ std::span<const Handled> log_calls();
 std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
 std::span<const Handled> download_calls();
+std::span<const Handled> process_calls();
+std::span<const Handled> env_calls();
+std::span<const Handled> secret_calls();
 std::span<const Handled> time_calls();
 
 /// The line to add to extension.yaml: "add to FILE:\n  permissions:\n    http: [ENTRY]".

@@ -20,7 +20,9 @@ constexpr size_t kLongestTarget = 4096;
 void Audit::add(const Line& line) {
   if (file_.empty()) return;
   // Fields in the order in which they are read; the values go through the JSON printer, for they are hostile.
-  const auto quoted = [](std::string_view text) { return to_json_text(Json(shorten(text, kLongestTarget))); };
+  const auto quoted = [&](std::string_view text) {
+    return to_json_text(Json(shorten(mask_.apply(text), kLongestTarget)));
+  };
   buffer_ += "{\"time\":" + quoted(rfc3339(Clock::system().wall())) +
              ",\"instance\":" + quoted(line.instance) + ",\"call\":" + quoted(line.call) +
              ",\"target\":" + quoted(line.target);

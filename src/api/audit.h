@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/mask.h"
 
 namespace pf::api {
 
@@ -16,8 +17,8 @@ namespace pf::api {
 /// `hop` where it is a redirect's.
 class Audit {
  public:
-  /// An empty path: nothing is kept.
-  explicit Audit(std::filesystem::path file) : file_(std::move(file)) {}
+  /// An empty path: nothing is kept. What `mask` knows is left out; it outlives the record.
+  Audit(std::filesystem::path file, const Mask& mask) : file_(std::move(file)), mask_(mask) {}
   ~Audit() { flush(); }
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
@@ -35,6 +36,7 @@ class Audit {
   Result<void> write();
 
   std::filesystem::path file_;
+  const Mask& mask_;
   UniqueFd fd_;
   std::string buffer_;
   std::chrono::steady_clock::time_point flushed_{};

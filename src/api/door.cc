@@ -15,7 +15,8 @@ namespace {
 const std::vector<Handler>& handlers() {
   static const std::vector<Handler> all = [] {
     std::vector<Handler> out(registry::calls().size(), nullptr);
-    for (auto space : {log_calls(), fs_calls(), http_calls(), download_calls(), time_calls()}) {
+    for (auto space : {log_calls(), fs_calls(), http_calls(), download_calls(), process_calls(), env_calls(),
+                       secret_calls(), time_calls()}) {
       for (const Handled& handled : space) {
         if (const int at = registry::find(handled.name); at >= 0)
           out[static_cast<size_t>(at)] = handled.handler;
@@ -60,8 +61,9 @@ class SessionImpl final : public Session {
 
 class DoorImpl final : public Door {
  public:
-  DoorImpl(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file)
-      : hall_(loop, sink, std::move(audit_file)) {}
+  DoorImpl(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file, Secrets& secrets,
+           worker::Programs* programs)
+      : hall_(loop, sink, std::move(audit_file), programs, secrets) {}
   std::unique_ptr<Session> open(Caller caller) override {
     return std::make_unique<SessionImpl>(hall_, std::move(caller));
   }
@@ -85,8 +87,9 @@ std::string yaml_text(std::string_view text) {
 
 }  // namespace
 
-std::unique_ptr<Door> Door::make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file) {
-  return std::make_unique<DoorImpl>(loop, sink, std::move(audit_file));
+std::unique_ptr<Door> Door::make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file,
+                                 Secrets& secrets, worker::Programs* programs) {
+  return std::make_unique<DoorImpl>(loop, sink, std::move(audit_file), secrets, programs);
 }
 
 Hall::~Hall() {
@@ -140,9 +143,10 @@ Error Attempt::refuse(const registry::Call& call, registry::Permission permissio
   Error error;
   error.code = "permission." + std::string(registry::key(permission));
   error.message = caller.address + " (extension " + caller.extension + ") tried forge." +
-                  std::string(call.name) + ": " + shorten(tried, 2000);
+                  std::string(call.name) + ": " + shorten(hall.secrets.mask().apply(tried), 2000);
   error.hint = grant_hint(caller, permission, entry);
   error.retryable = false;
+  hall.secrets.mask().apply(error);
   ++hall.refused;
   hall.audit.add({caller.address, call.name, target, {}, hop, error.code});
   hall.sink.refused(caller.index, call.name, error);
@@ -156,6 +160,7 @@ void Attempt::allow(const registry::Call& call, std::string_view target, std::st
 void Attempt::close() {
   open = false;
   stop = true;
+  const auto ended = std::move(streams);  // they hold us
   auto cancels = std::move(cancels_);
   cancels_.clear();
   for (auto& [id, cancel] : cancels) cancel();

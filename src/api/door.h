@@ -14,7 +14,13 @@
 #include "base/error.h"
 #include "base/json_fwd.h"
 
+namespace pf::worker {
+class Programs;
+}
+
 namespace pf::api {
+
+class Secrets;
 
 /// What the permissions of a manifest come to for one instance: every `${config.x}` is replaced already.
 struct Grants {
@@ -22,7 +28,16 @@ struct Grants {
     std::string value;    // host, host:port, *.host, URL; an absolute path; a name
     bool literal = true;  // written by a person (manifest, or a literal in the instance's config)
   };
+  struct Program {
+    std::string name;  // plain, as found on PATH
+    bool network = false;
+    bool confined = true;
+  };
   std::vector<Entry> read, write, http;
+  std::vector<Program> programs{};
+  std::vector<std::string> env{};  // names of environment variables
+  std::vector<std::string> secrets{};
+  bool shm = false, pty = false;  // words of `write`, for programs
 };
 
 /// Who calls: one attempt of one instance.
@@ -60,7 +75,9 @@ class Door {
  public:
   /// `audit_file`: every permissioned call and every refusal is appended there as a JSON line; empty: none is
   /// kept.
-  static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file);
+  /// `secrets` and `programs` outlive the door. `programs` null: none can be run.
+  static std::unique_ptr<Door> make(asio::io_context& loop, Sink& sink, std::filesystem::path audit_file,
+                                    Secrets& secrets, worker::Programs* programs = nullptr);
   virtual ~Door() = default;
   virtual std::unique_ptr<Session> open(Caller caller) = 0;
   /// Where downloads with a known SHA-256 are kept, shared by runs. Before the first call.

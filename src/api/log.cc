@@ -20,7 +20,9 @@ std::string bounded(std::string_view text) {
 void log_line(const Request& request, int level) {
   const Arguments& in = request.arguments;
   const Caller& caller = request.attempt->caller;
-  const std::string text = bounded(in.text(0));
+  const Mask& mask = request.attempt->hall.secrets.mask();
+  // Before it is cut: half a secret would not be known any more.
+  const std::string text = bounded(mask.apply(in.text(0)));
   if (!in.has(1)) {
     request.attempt->hall.sink.log(caller.index, level, text, nullptr);
     return;
@@ -33,6 +35,7 @@ void log_line(const Request& request, int level) {
   } else {
     fields = Json{{"note", "fields were left out: " + decoded.error().message}};
   }
+  mask.apply(fields);
   request.attempt->hall.sink.log(caller.index, level, text, &fields);
 }
 
@@ -43,7 +46,8 @@ void log_error(Request request) { log_line(request, 3); }
 
 void progress(Request request) {
   const Arguments& in = request.arguments;
-  const std::string text = in.has(2) ? bounded(in.text(2)) : std::string();
+  const std::string text =
+      in.has(2) ? bounded(request.attempt->hall.secrets.mask().apply(in.text(2))) : std::string();
   request.attempt->hall.sink.progress(request.attempt->caller.index, in.number(0),
                                       in.has(1) ? in.number(1) : 0, text);
 }

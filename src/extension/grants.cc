@@ -46,15 +46,21 @@ std::optional<std::vector<std::string>> parse_steps(std::string_view text) {
   return steps;
 }
 
-using Paths = std::vector<std::string>;
+/// A text that an entry comes to.
+struct Text {
+  std::string text;
+  const FromOutputs* from = nullptr;  // null: a person wrote all of it
+};
 
-// `path` is one of `computed`, or below one. Keys are compared as pipeline::evaluate writes them, without
-// quotes: a key that holds a dot may be taken for two, which can only take a grant away.
-bool is_computed(const Paths& computed, const std::string& path) {
-  return std::any_of(computed.begin(), computed.end(), [&](const std::string& from) {
-    return path.starts_with(from) && (from.empty() || path.size() == from.size() ||
-                                      path[from.size()] == '.' || path[from.size()] == '[');
+// Where `path` is one of the values that came from outputs, or below one. Keys are compared as
+// pipeline::evaluate writes them, without quotes: a key that holds a dot may be taken for two, which can only
+// take a grant away.
+const FromOutputs* origin(const std::vector<FromOutputs>& computed, const std::string& path) {
+  const auto found = std::find_if(computed.begin(), computed.end(), [&](const FromOutputs& from) {
+    return path.starts_with(from.path) && (from.path.empty() || path.size() == from.path.size() ||
+                                           path[from.path.size()] == '.' || path[from.path.size()] == '[');
   });
+  return found == computed.end() ? nullptr : &*found;
 }
 
 // The value at a path, or null; `written` gets the path as pipeline::evaluate writes it.
@@ -88,17 +94,17 @@ bool is_plain(const std::string& text) {
 
 // The texts that one expression stands for. `alone`: nothing else stands in the entry; within text a number
 // will do.
-std::vector<std::string> values(const Json& config, const Paths& computed, const EntryPart& part,
-                                bool alone) {
-  std::vector<std::string> out;
+std::vector<Text> values(const Json& config, const std::vector<FromOutputs>& computed, const EntryPart& part,
+                         bool alone) {
+  std::vector<Text> out;
   std::string written;
   const Json* value = find(config, part.path, written);
   if (value == nullptr) return out;
   const auto add = [&](const Json& item, const std::string& path) {
-    if (is_computed(computed, path)) return;
+    const FromOutputs* from = origin(computed, path);
     if (item.is_string() && is_plain(item.get_ref<const std::string&>()))
-      out.push_back(item.get<std::string>());
-    if (item.is_number_integer() && !alone) out.push_back(to_json_text(item));
+      out.push_back({item.get<std::string>(), from});
+    if (item.is_number_integer() && !alone) out.push_back({to_json_text(item), from});
   };
   if (!value->is_array()) {
     add(*value, written);
@@ -109,24 +115,29 @@ std::vector<std::string> values(const Json& config, const Paths& computed, const
 }
 
 // All texts that an entry comes to: every combination of what its expressions stand for.
-std::vector<std::string> expand(const std::string& entry, const Json& config, const Paths& computed) {
+std::vector<Text> expand(const std::string& entry, const Json& config,
+                         const std::vector<FromOutputs>& computed) {
   const auto parts = parse_entry(entry);
   if (!parts) return {};
-  std::vector<std::string> texts{std::string()};
+  std::vector<Text> texts{Text{}};
   for (const EntryPart& part : *parts) {
-    const std::vector<std::string> next = part.is_config ? values(config, computed, part, parts->size() == 1)
-                                                         : std::vector<std::string>{part.text};
+    const std::vector<Text> next =
+        part.is_config ? values(config, computed, part, parts->size() == 1) : std::vector<Text>{{part.text}};
     if (texts.size() * next.size() > kMaxGrants) return {};
-    std::vector<std::string> longer;
+    std::vector<Text> longer;
     for (const auto& text : texts) {
-      for (const auto& end : next) longer.push_back(text + end);
+      for (const auto& end : next)
+        longer.push_back({text.text + end.text, text.from != nullptr ? text.from : end.from});
     }
     texts = std::move(longer);
   }
-  texts.erase(
-      std::remove_if(texts.begin(), texts.end(), [](const std::string& text) { return !is_plain(text); }),
-      texts.end());
+  std::erase_if(texts, [](const Text& text) { return !is_plain(text.text); });
   return texts;
+}
+
+bool is_below(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder) &&
+         (path.size() == folder.size() || path[folder.size()] == '/' || folder == "/");
 }
 
 std::string absolute(const std::filesystem::path& folder, const std::string& text) {
@@ -220,20 +231,34 @@ Result<std::vector<EntryPart>> parse_entry(std::string_view entry) {
 }
 
 api::Grants make_grants(const Permissions& permissions, const Json& config,
-                        const std::vector<std::string>& from_outputs,
-                        const std::filesystem::path& project_folder) {
+                        const Surroundings& surroundings) {
   api::Grants grants;
+  const std::string project = absolute(surroundings.project, ".");
+  const std::string state = absolute(surroundings.state, ".");
   const auto paths = [&](const std::vector<std::string>& entries, std::vector<api::Grants::Entry>& to) {
     for (const auto& entry : entries) {
-      for (const auto& text : expand(entry, config, from_outputs))
-        to.push_back({absolute(project_folder, text), true});
+      for (const auto& text : expand(entry, config, surroundings.from_outputs)) {
+        std::string path = absolute(surroundings.project, text.text);
+        const bool good = text.from == nullptr || (is_below(path, project) && !is_below(path, state)) ||
+                          std::any_of(text.from->folders.begin(), text.from->folders.end(),
+                                      [&](const std::string& folder) { return is_below(path, folder); });
+        if (good) to.push_back({std::move(path), text.from == nullptr});
+      }
     }
   };
   paths(permissions.read, grants.read);
   paths(permissions.write, grants.write);
   for (const auto& entry : permissions.http) {
-    for (auto& text : expand(entry, config, from_outputs)) grants.http.push_back({std::move(text), true});
+    for (auto& text : expand(entry, config, surroundings.from_outputs)) {
+      if (text.from == nullptr) grants.http.push_back({std::move(text.text), true});
+    }
   }
+  for (const auto& program : permissions.programs)
+    grants.programs.push_back({program.name, program.network, true});
+  grants.env = permissions.env;
+  grants.secrets = permissions.secrets;
+  grants.shm = permissions.shm;
+  grants.pty = permissions.pty;
   return grants;
 }
 
@@ -246,6 +271,8 @@ std::vector<std::string> plain_words(const Permissions& permissions, const Limit
   for (const auto& entry : permissions.write) {
     out.push_back("writes " + subject(entry, "the file or folder", "the file or folder"));
   }
+  if (permissions.shm) out.emplace_back("lets its programs share memory with others in /dev/shm");
+  if (permissions.pty) out.emplace_back("lets its programs make terminals");
   for (const auto& program : permissions.programs) {
     out.push_back("runs " + subject(program.name, "the program", "the program") +
                   (program.network ? ", with the network" : ", without the network"));

@@ -24,15 +24,26 @@ struct EntryPart {
 /// found; it has no place, and the code `manifest.permission`.
 Result<std::vector<EntryPart>> parse_entry(std::string_view entry);
 
+/// A value of a configuration that came from outputs of other instances.
+struct FromOutputs {
+  std::string path;  // in the configuration, as pipeline::evaluate writes it: keys joined by dots, never
+                     // quoted, `[0]`
+  std::vector<std::string> folders;  // the work folders of these instances, absolute
+};
+
+/// Where an instance belongs.
+struct Surroundings {
+  std::filesystem::path project;  // absolute: where relative paths start
+  std::filesystem::path state;    // the state folder, absolute
+  std::vector<FromOutputs> from_outputs;
+};
+
 /// What the permissions come to for one instance. `config` is its checked configuration (JSON object, paths
-/// absolute); `from_outputs` the configuration paths whose values came from other instances, as
-/// pipeline::evaluate writes them: keys joined by dots, never quoted, and `[0]`. An expression grants nothing
-/// where its value is not set, came from other instances, is empty, or holds control characters; a list
-/// grants each text in it. Relative paths start at `project_folder`, an absolute one. Never fails: what is no
-/// plain text in the end grants nothing.
-api::Grants make_grants(const Permissions& permissions, const Json& config,
-                        const std::vector<std::string>& from_outputs,
-                        const std::filesystem::path& project_folder);
+/// absolute). An expression grants nothing where its value is not set, is empty, or holds control characters;
+/// a list grants each text in it. A value that came from other instances grants no host, and a path only
+/// below the project (but not the state folder) or the work folder of one of these instances; such an entry
+/// is not `literal`. Never fails: what is no plain text in the end grants nothing.
+api::Grants make_grants(const Permissions& permissions, const Json& config, const Surroundings& surroundings);
 
 /// What an extension may do, one phrase an entry, such as `reads the file or folder in its config field
 /// 'file'`.

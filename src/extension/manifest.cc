@@ -326,11 +326,16 @@ class Reading {
     const auto paths = [this](const std::string& key, std::vector<std::string>& out) {
       return std::pair<std::string, std::function<void(const Node&)>>(key, [=, this, &out](const Node& n) {
         list(n, key, is_path, "a path (everything below a folder is meant; no ~, * or ?)",
-             [this, &out](const Node& item, const std::string& at, std::string_view text) {
+             [this, &out, key](const Node& item, const std::string& at, std::string_view text) {
                if (text != "shm" && text != "pty") return out.emplace_back(text), void();
-               report("manifest.not_supported", item, at,
-                      "'" + std::string(text) + "' is a word for programs, which this version does not run",
-                      "leave it out; a folder of that name is ./" + std::string(text));
+               if (key == "write") {
+                 Permissions& all = manifest_.permissions;
+                 (text == "shm" ? all.shm : all.pty) = true;
+                 return;
+               }
+               report("manifest.permission", item, at,
+                      "'" + std::string(text) + "' is a word of `write`, for programs",
+                      "move it there; a folder of that name is ./" + std::string(text));
              });
       });
     };

@@ -19,6 +19,7 @@ struct Permissions {
   };
   std::vector<std::string> http, env, read, write, git, secrets;
   std::vector<Program> programs;
+  bool shm = false, pty = false;  // words of `write`: /dev/shm and terminals, for programs
 };
 
 struct Limits {

@@ -87,6 +87,7 @@ tl::expected<int, Errors> run(const RunOptions& options, Observer& observer) {
   workers.program = places::worker_program();
   workers.max_workers =
       static_cast<int>(options.max_parallel != 0 ? options.max_parallel : pipeline.max_parallel);
+  workers.degraded = pipeline.degraded_sandbox;
   auto supervisor = worker::Supervisor::start(loop, workers);
   if (!supervisor) return stop(supervisor.error());
   if (auto safe = check_sandbox(pipeline, (*supervisor)->sandbox()); !safe) return stop(safe.error());

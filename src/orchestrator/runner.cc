@@ -42,7 +42,8 @@ Runner::Runner(RunnerParts parts)
       pipeline_(*parts_.project.pipeline),
       layout_(parts_.project.state_folder),
       log_file_(layout_.log(parts_.run)),
-      door_(api::Door::make(parts_.loop, *this, layout_.audit(parts_.run))),
+      door_(api::Door::make(parts_.loop, *this, layout_.audit(parts_.run), secrets_,
+                            &parts_.supervisor.programs())),
       sections_(pipeline_.sections.size()),
       timing_(pipeline_.instances.size()),
       records_(pipeline_.instances.size()),
@@ -233,7 +234,8 @@ Result<std::string> Runner::encode_config(uint32_t instance, Attempt& attempt) {
 
 const Json* Runner::of(uint32_t instance) {
   if (auto found = decoded_.find(instance); found != decoded_.end()) return &found->second;
-  const std::string& outputs = records_[instance].outputs;
+  const auto plain = plain_outputs_.find(instance);
+  const std::string& outputs = plain != plain_outputs_.end() ? plain->second : records_[instance].outputs;
   if (outputs.empty()) return nullptr;
   auto decoded = from_cbor(outputs);
   if (!decoded) return nullptr;
@@ -253,9 +255,11 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
         std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - timing_[instance].begun);
   }
   if (error != nullptr) {
-    record.error = error_json(*error);
-    log_failure(instance, attempts, *error);
-    errors_.emplace(instance, *error);
+    Error shown = *error;
+    secrets_.mask().apply(shown);
+    record.error = error_json(shown);
+    log_failure(instance, attempts, shown);
+    errors_.emplace(instance, std::move(shown));
   }
   if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
   ++undurable_;
@@ -263,8 +267,10 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
 }
 
 void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) {
-  log_failure(instance, failed_attempt, error);
-  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &error, delay};
+  Error shown = error;
+  secrets_.mask().apply(shown);
+  log_failure(instance, failed_attempt, shown);
+  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &shown, delay};
   parts_.observer.on(event);
   auto timer = std::make_unique<asio::steady_timer>(parts_.loop, delay);
   timer->async_wait([this, instance](std::error_code code) {
@@ -297,9 +303,14 @@ std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Atte
   caller.manifest = manifest.file.string();
   caller.work_folder = work_folder(instance);
   caller.attempt = attempt.number;
+  extension::Surroundings around{pipeline_.folder, layout_.folder(), {}};
+  for (const auto& from : attempt.from_outputs) {
+    extension::FromOutputs value{from.path, {}};
+    for (const uint32_t producer : from.instances) value.folders.push_back(work_folder(producer));
+    around.from_outputs.push_back(std::move(value));
+  }
   const auto config = attempt.config.empty() ? Result<Json>(Json::object()) : from_cbor(attempt.config);
-  caller.grants = extension::make_grants(manifest.permissions, config ? *config : Json::object(),
-                                         attempt.from_outputs, pipeline_.folder);
+  caller.grants = extension::make_grants(manifest.permissions, config ? *config : Json::object(), around);
   return door_->open(std::move(caller));
 }
 
@@ -338,6 +349,14 @@ void Runner::job_done(uint64_t job, Done done) {
     attempt_failed(instance, result, std::move(done.error));
     return;
   }
+  if (secrets_.mask().finds(done.state)) {
+    attempts_.erase(instance);
+    auto error =
+        refuse("secret.state", "self.state holds a secret, and there is no key to keep it with",
+               "keep what is no secret in self.state, and get the secret anew with forge.secret.get");
+    attempt_failed(instance, InstanceResult::failed, std::move(error.value()));
+    return;
+  }
   const bool has_outputs = done.value.size() > 1;  // an empty map is one byte
   if (!done.state.empty() || has_outputs || attempt.had_stack) {
     export_stack(instance, std::move(done));
@@ -350,10 +369,12 @@ void Runner::job_done(uint64_t job, Done done) {
 // Off the loop, since it waits for the disk. The attempt counts as running until the stack holds what it
 // made.
 void Runner::export_stack(uint32_t instance, Done done) {
-  asio::post(exporters_, [this, instance, done = std::move(done), id = stack_of(instance)]() mutable {
+  std::string kept = masked(done.value);
+  asio::post(exporters_, [this, instance, done = std::move(done), shown = std::move(kept),
+                          id = stack_of(instance)]() mutable {
     iac::StackContent content;
     content.state = std::move(done.state);
-    if (done.value.size() > 1) content.outputs = done.value;
+    if (done.value.size() > 1) content.outputs = std::move(shown);
     auto exported = parts_.engine.export_content(id, content);
     asio::post(parts_.loop,
                [this, instance, exported = std::move(exported), value = std::move(done.value)]() mutable {
@@ -366,8 +387,21 @@ void Runner::export_stack(uint32_t instance, Done done) {
   });
 }
 
+// Outputs (CBOR) as they may be kept and shown. There is no key yet to keep secrets with.
+std::string Runner::masked(std::string_view outputs) const {
+  if (!secrets_.mask().finds(outputs)) return std::string(outputs);
+  auto value = from_cbor(outputs);
+  if (!value) return {};
+  secrets_.mask().apply(*value);
+  return to_cbor(*value);
+}
+
 void Runner::attempt_succeeded(uint32_t instance, std::string outputs) {
-  if (outputs.size() > 1) records_[instance].outputs = std::move(outputs);
+  if (outputs.size() > 1) {
+    std::string shown = masked(outputs);
+    if (shown != outputs) plain_outputs_[instance] = std::move(outputs);
+    records_[instance].outputs = std::move(shown);
+  }
   scheduler_.attempt_ended(instance, {});
   finish_if_done();
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "api/door.h"
+#include "api/secrets.h"
 #include "iac/engine.h"
 #include "orchestrator/events.h"
 #include "orchestrator/project.h"
@@ -68,7 +69,7 @@ class Runner final : private Scheduler::Actions,
     uint32_t number = 1;
     bool begun = false;  // at the head of a worker's queue
     std::string config;  // CBOR
-    std::vector<std::string> from_outputs;
+    std::vector<pipeline::Evaluated::FromOutputs> from_outputs;
     std::unique_ptr<api::Session> session;  // at its first host call
     bool had_stack = false;                 // its stack held something before
   };
@@ -113,6 +114,7 @@ class Runner final : private Scheduler::Actions,
   void refused(uint32_t index, std::string_view call, const Error& error) override;
   // pipeline::Outputs
   const Json* of(uint32_t instance) override;
+  Result<std::string> secret(std::string_view name) override { return secrets_.get(name); }
 
   bool bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& answer,
                     Error& error);
@@ -124,6 +126,7 @@ class Runner final : private Scheduler::Actions,
   void export_stack(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
+  std::string masked(std::string_view outputs) const;
   void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
   void durable(uint32_t instance);
   void finish_if_done();
@@ -136,6 +139,7 @@ class Runner final : private Scheduler::Actions,
   const pipeline::Pipeline& pipeline_;
   state::Layout layout_;
   state::LogFile log_file_;
+  api::Secrets secrets_;
   std::unique_ptr<api::Door> door_;
   std::vector<InstanceInfo> infos_;
   std::vector<Section> sections_;
@@ -144,6 +148,8 @@ class Runner final : private Scheduler::Actions,
   std::vector<state::InstanceRecord> records_;  // filled when concluded
   std::unordered_map<uint32_t, Error> errors_;  // of concluded instances, until they are reported
   std::unordered_map<uint32_t, Json> decoded_;  // outputs that somebody refers to
+  // Outputs that hold secrets, as others get them; records_ has what is kept and shown.
+  std::unordered_map<uint32_t, std::string> plain_outputs_;
   std::unordered_map<uint32_t, std::unique_ptr<asio::steady_timer>> backoff_;
   asio::steady_timer grace_timer_;
   asio::thread_pool exporters_{2};  // stack exports wait for fsync

@@ -183,13 +183,14 @@ Node Evaluator::text(const Node& node, const std::string& path, int depth, Error
     return node;
   }
   at_ = node;
+  producers_.clear();
   Node out;
   const Outcome outcome = whole_text(*form, out);
   if (outcome == Outcome::unknown) return node;
   if (outcome == Outcome::value) {
     if (from_outputs != nullptr && form->uses_outputs()) {
       const size_t start = prefix_ < path.size() && path[prefix_] == '.' ? prefix_ + 1 : prefix_;
-      from_outputs->push_back(path.substr(start));
+      from_outputs->push_back({path.substr(start), producers_});
     }
     if ((out.kind != Kind::list && out.kind != Kind::map) || fits(out, depth)) {
       out.file = node.file;
@@ -397,9 +398,22 @@ Evaluator::Outcome Evaluator::reference(const Template& form, const Reference& r
       out = scratch_.make_string(each_->key, at_);
       return Outcome::value;
     }
+    case Root::secret: {
+      if (outputs_ == nullptr) return Outcome::unknown;
+      auto value = outputs_->secret(reference.name);
+      if (!value) {
+        return report(Outcome::missing, value.error().code, value.error().message, value.error().hint,
+                      reference.offset);
+      }
+      out = scratch_.make_string(*value, at_);
+      return Outcome::value;
+    }
     case Root::instance: break;
   }
   if (outputs_ == nullptr) return Outcome::unknown;
+  if (from_outputs != nullptr) {
+    for (uint32_t i = 0; i < reference.count; ++i) producers_.push_back(reference.first + i);
+  }
   const auto one = [&](uint32_t instance, Node& value) {
     const Json* outputs = outputs_->of(instance);
     if (outputs == nullptr) {

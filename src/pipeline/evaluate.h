@@ -30,7 +30,7 @@ class Evaluator {
   Node tree(const Node& node, const std::string& path, Errors& errors);
 
   /// Where set: tree() appends the paths, relative to its tree, of values that came from outputs.
-  std::vector<std::string>* from_outputs = nullptr;
+  std::vector<Evaluated::FromOutputs>* from_outputs = nullptr;
   /// Nodes that results may have, counted as what a reader of the whole tree would see.
   size_t budget = 2'000'000;
   /// Some text failed because a variable did, which was reported where that variable stands.
@@ -58,6 +58,7 @@ class Evaluator {
   Node at_;            // the text being evaluated
   size_t prefix_ = 0;  // length of the path that was given to tree()
   ExpressionError error_;
+  std::vector<uint32_t> producers_;  // of the text being evaluated
 };
 
 }  // namespace pf::pipeline

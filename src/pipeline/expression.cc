@@ -216,14 +216,11 @@ class Parser {
     }
     Reference reference;
     reference.offset = static_cast<uint32_t>(start);
-    const bool good = first == "var"    ? variable(reference)
-                      : first == "env"  ? environment(reference)
-                      : first == "each" ? each(reference)
-                      : first == "secret"
-                          ? (fail("pipeline.not_supported", start,
-                                  "'secret' is not supported by this version", "remove the expression"),
-                             false)
-                          : instance(first, reference);
+    const bool good = first == "var"      ? variable(reference)
+                      : first == "env"    ? environment(reference)
+                      : first == "each"   ? each(reference)
+                      : first == "secret" ? secret(reference)
+                                          : instance(first, reference);
     if (!good || !path(reference.path)) return 0;
     const uint32_t term = add(Op::reference, start);
     out_.terms[term].reference = static_cast<uint32_t>(out_.references.size());
@@ -256,11 +253,22 @@ class Parser {
     if (reference.name.starts_with(kSecretPrefix)) {
       fail("expression.secret", reference.offset,
            "'env." + std::string(reference.name) + "' is a secret, which is not read as plain text",
-           "remove the expression; secrets are not given through env");
+           "write secret." + std::string(reference.name.substr(kSecretPrefix.size())));
       return false;
     }
     if (peek() == '.' || peek() == '[') {
       syntax(at_, "an environment variable is text and has no parts");
+      return false;
+    }
+    return true;
+  }
+
+  bool secret(Reference& reference) {
+    reference.root = Root::secret;
+    if (!dotted(reference.name, "'.' and the name of a secret behind 'secret'")) return false;
+    reference.end = static_cast<uint32_t>(at_);
+    if (peek() == '.' || peek() == '[') {
+      syntax(at_, "a secret is text and has no parts");
       return false;
     }
     return true;
@@ -294,7 +302,8 @@ class Parser {
     if (peek() != '.') {
       fail("expression.unknown_reference", reference.offset,
            "'" + shorten(type, 60) +
-               "' is not known, expected var.NAME, env.NAME, each.key, each.value or TYPE.NAME.outputs",
+               "' is not known, expected var.NAME, env.NAME, secret.NAME, each.key, each.value or "
+               "TYPE.NAME.outputs",
            hint_for(type, "put text in single quotes"));
       return false;
     }

@@ -30,7 +30,7 @@ struct Step {
   uint32_t end = 0;  // offset behind it, so that messages can show the path up to here
 };
 
-enum class Root : uint8_t { variable, environment, each_key, each_value, instance };
+enum class Root : uint8_t { variable, environment, each_key, each_value, secret, instance };
 
 /// What stands between operators and is not a literal.
 struct Reference {
@@ -38,7 +38,7 @@ struct Reference {
   bool all = false;       // `[*]`
   bool has_key = false;   // `["key"]`
   std::string_view type;  // of an instance
-  std::string_view name;  // of the variable, environment variable or instance
+  std::string_view name;  // of the variable, environment variable, secret or instance
   std::string_view key;
   std::vector<Step> path;
   uint32_t offset = 0;  // where it begins in the text

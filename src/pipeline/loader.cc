@@ -133,6 +133,13 @@ bool Loader::prepare(const Node& node, const std::string& path, std::vector<std:
   if (form == nullptr) return false;
   for (const Reference& reference : form->references) {
     if (reference.root == Root::variable && variables != nullptr) variables->push_back(reference.name);
+    if (reference.root == Root::secret) {
+      report("expression.secret",
+             "found a secret in " + path + ", expected it in an extension's configuration only",
+             "what is written here is shown to people and kept in files",
+             place_in_text(document(), node, reference.offset, path));
+      return false;
+    }
     if (reference.root != Root::instance) continue;
     report("expression.not_static", "found outputs in " + path + ", which must be known before anything runs",
            "use var, env or each here; outputs can stand in an extension's configuration and in 'when'",

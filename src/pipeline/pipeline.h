@@ -109,12 +109,14 @@ class Pipeline {
 /// codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
 tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options);
 
-/// Gives the outputs of finished instances.
+/// Gives what is known only when an instance is about to run: outputs of finished ones, and secrets.
 class Outputs {
  public:
   virtual ~Outputs() = default;
   /// The outputs of a succeeded instance (a JSON object); null when it has none. Valid until the next call.
   virtual const Json* of(uint32_t instance) = 0;
+  /// The value of a secret. Errors `secret.missing`, `secret.short`.
+  virtual Result<std::string> secret(std::string_view name) = 0;
 };
 
 /// An instance's configuration with every expression evaluated that is known before anything runs. What
@@ -127,8 +129,12 @@ Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scra
 /// Marks stay those of the written nodes. Errors `expression.*`: the first one.
 struct Evaluated {
   Node config;
-  std::vector<std::string>
-      from_outputs;  // configuration paths whose value came from another instance's outputs
+  /// Values that came from outputs of other instances.
+  struct FromOutputs {
+    std::string path;                 // in the configuration
+    std::vector<uint32_t> instances;  // whose outputs
+  };
+  std::vector<FromOutputs> from_outputs;
 };
 Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs& outputs, Document& scratch);
 /// The value of `when:`; true where there is none.

@@ -46,6 +46,8 @@ uint64_t mapped_now() {
 }
 #endif
 
+}  // namespace
+
 bool drop_capabilities(Confinement& out) {
   out.bounding_set_empty = true;
   for (unsigned long capability = 0; capability < 64; ++capability) {
@@ -67,8 +69,6 @@ bool drop_capabilities(Confinement& out) {
   out.capabilities_dropped = true;
   return true;
 }
-
-}  // namespace
 
 bool keep_only(int socket) {
   if (socket != kSocketFd && dup2(socket, kSocketFd) != kSocketFd) return false;

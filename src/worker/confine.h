@@ -33,6 +33,8 @@ struct Confinement {
 /// Makes `socket` descriptor kSocketFd, /dev/null 0 to 2, and closes everything else. False when that is not
 /// possible.
 bool keep_only(int socket);
+/// Empties the capability sets of the calling process. False when the kernel refuses that.
+bool drop_capabilities(Confinement& out);
 /// The part before the VM's thread is made. `memory`: bytes of Lua heap. Errors: `sandbox.unavailable` where
 /// the kernel refuses no_new_privs, a limit, or to drop capabilities.
 Result<void> confine_process(uint64_t memory, Confinement& out);

@@ -16,12 +16,15 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
 #include "worker/protocol.h"
 #include "worker/serve.h"
+#include "worker/shim.h"
 
 namespace pf::worker {
 namespace {
@@ -110,9 +113,15 @@ class Guardian {
     int status = 0;
     rusage usage{};
     pid_t pid = 0;
+    bool orphans = false;
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
       const auto found = numbers_.find(pid);
-      if (found == numbers_.end()) continue;  // an orphan that we adopted
+      if (found == numbers_.end()) {  // an orphan that we adopted
+        orphans = true;
+        continue;
+      }
+      // A shim that was killed leaves its programs to us.
+      orphans = orphans || shims_.erase(pid) > 0;
       GuardianReport report;
       report.kind = GuardianReport::Kind::exited;
       report.worker = found->second;
@@ -126,6 +135,10 @@ class Guardian {
       pids_.erase(found->second);
       numbers_.erase(found);
       tell(report);
+    }
+    if (!orphans) return;
+    for (const pid_t child : children()) {
+      if (!numbers_.contains(child)) kill(child, SIGKILL);
     }
   }
 
@@ -152,7 +165,8 @@ class Guardian {
     }
     switch (request.kind) {
       case GuardianRequest::Kind::spawn:
-      case GuardianRequest::Kind::probe: spawn(request, std::move(passed)); return true;
+      case GuardianRequest::Kind::probe:
+      case GuardianRequest::Kind::shim: spawn(request, std::move(passed)); return true;
       case GuardianRequest::Kind::kill:
         if (const auto found = pids_.find(request.worker); found != pids_.end()) kill(found->second, SIGKILL);
         return true;
@@ -160,18 +174,23 @@ class Guardian {
     return false;
   }
 
-  void spawn(const GuardianRequest& request, UniqueFd worker_socket) {
+  [[noreturn]] void child(const GuardianRequest& request, int socket, pid_t parent) {
+    if (request.kind == GuardianRequest::Kind::shim) {
+      shim({socket, parent, request.unconfined == 0, request.degraded != 0}, *program_filters_);
+    }
+    serve({socket, parent, request.memory, request.kind == GuardianRequest::Kind::probe}, filter_);
+  }
+
+  void spawn(const GuardianRequest& request, UniqueFd socket) {
     GuardianReport report;
     report.worker = request.worker;
-    ServeOptions options;
-    options.socket = worker_socket.get();
-    options.parent = getpid();
-    options.memory = request.memory;
-    options.probe = request.kind == GuardianRequest::Kind::probe;
+    const bool is_shim = request.kind == GuardianRequest::Kind::shim;
+    if (is_shim && !program_filters_) program_filters_ = std::make_unique<ProgramFilters>();
+    const pid_t parent = getpid();
     // Without a descriptor (the core's message lost it: our table is full) there is nothing to serve.
-    const pid_t pid = worker_socket ? fork() : -1;
-    if (!worker_socket) errno = EMFILE;
-    if (pid == 0) serve(options, filter_);
+    const pid_t pid = socket ? fork() : -1;
+    if (!socket) errno = EMFILE;
+    if (pid == 0) child(request, socket.get(), parent);
     if (pid < 0) {
       report.kind = GuardianReport::Kind::spawn_failed;
       report.error = errno;
@@ -180,6 +199,7 @@ class Guardian {
       report.pid = pid;
       pids_[request.worker] = pid;
       numbers_[pid] = request.worker;
+      if (is_shim) shims_.insert(pid);
     }
     tell(report);
   }
@@ -188,13 +208,19 @@ class Guardian {
   Result<SeccompFilter> filter_;
   std::map<uint32_t, pid_t> pids_;
   std::map<pid_t, uint32_t> numbers_;
+  std::set<pid_t> shims_;
+  std::unique_ptr<ProgramFilters> program_filters_;  // made with the first shim
 };
 
 }  // namespace
 
+void kill_children() {
+  for (const pid_t pid : children()) kill(pid, SIGKILL);
+}
+
 void end_descendants() {
   while (true) {
-    for (const pid_t pid : children()) kill(pid, SIGKILL);
+    kill_children();
     // One at a time: the death of a child may make its children ours.
     if (waitpid(-1, nullptr, 0) < 0 && errno != EINTR) return;
   }

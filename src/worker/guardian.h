@@ -10,6 +10,8 @@ namespace pf::worker {
 /// descendants and returns the exit code. Takes over the process: session, signals, descriptors. In the
 /// worker that it forks it never returns.
 int guardian(int socket);
+/// SIGKILLs every child of this process.
+void kill_children();
 /// SIGKILLs every child of this process, and whatever becomes a child of it by that (it must be a subreaper),
 /// until there is none left, and reaps them.
 void end_descendants();

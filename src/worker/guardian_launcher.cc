@@ -207,6 +207,17 @@ Result<void> GuardianLauncher::launch(uint32_t worker, UniqueFd socket, uint64_t
   return {};
 }
 
+Result<void> GuardianLauncher::launch_shim(uint32_t number, UniqueFd socket, bool confined, bool degraded) {
+  if (auto started = ensure(); !started) return started;
+  GuardianRequest data;
+  data.kind = GuardianRequest::Kind::shim;
+  data.worker = number;
+  data.unconfined = confined ? 0 : 1;
+  data.degraded = degraded ? 1 : 0;
+  send({data, std::move(socket)});
+  return {};
+}
+
 void GuardianLauncher::kill(uint32_t worker) {
   if (!connection_) return;
   GuardianRequest data;

@@ -30,6 +30,7 @@ class GuardianLauncher final : public Launcher {
 
   void listen(Events& events) override;
   Result<void> launch(uint32_t worker, UniqueFd socket, uint64_t memory) override;
+  Result<void> launch_shim(uint32_t number, UniqueFd socket, bool confined, bool degraded) override;
   void kill(uint32_t worker) override;
 
  private:

@@ -63,6 +63,11 @@ void Hub::kill(uint32_t worker) {
   if (launcher_) launcher_->kill(worker);
 }
 
+Result<void> Hub::launch_shim(UniqueFd socket, bool confined) {
+  if (!launcher_) return pf::fail("worker.start", "the run has ended");
+  return launcher_->launch_shim(++last_number_, std::move(socket), confined, options_.degraded);
+}
+
 void Hub::worker_spawned(uint32_t worker, int pid) {
   if (const auto found = workers_.find(worker); found != workers_.end()) found->second->spawned(pid);
 }

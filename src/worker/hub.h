@@ -54,6 +54,8 @@ class Hub final : public std::enable_shared_from_this<Hub>, private Launcher::Ev
   /// A new worker for the pool; errors `worker.start`.
   Result<std::shared_ptr<Remote>> launch(PoolCore& pool);
   void kill(uint32_t worker);
+  /// A new shim with `socket` as its end; errors `worker.start`.
+  Result<void> launch_shim(UniqueFd socket, bool confined);
 
   void flush_later(std::shared_ptr<Link> link);
   void announce_later(std::shared_ptr<Remote> worker);

@@ -5,35 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <cstring>
 
 #include "base/file.h"
+#include "worker/landlock_abi.h"
 
 namespace pf::worker {
 namespace {
-
-// From the kernel's include/uapi/linux/landlock.h (v6.15): distributions' headers know only the ABI of their
-// day.
-struct RulesetAttributes {
-  uint64_t handled_access_fs;
-  uint64_t handled_access_net;  // ABI 4
-  uint64_t scoped;              // ABI 6
-};
-constexpr uint32_t kCreateRulesetVersion = 1U << 0;
-constexpr uint64_t kFilesAbi1 = (1ULL << 13) - 1;   // EXECUTE (bit 0) to MAKE_SYM (bit 12)
-constexpr uint64_t kRefer = 1ULL << 13;             // ABI 2
-constexpr uint64_t kTruncate = 1ULL << 14;          // ABI 3
-constexpr uint64_t kIoctlDev = 1ULL << 15;          // ABI 5
-constexpr uint64_t kBindTcp = 1ULL << 0;            // ABI 4
-constexpr uint64_t kConnectTcp = 1ULL << 1;         // ABI 4
-constexpr uint64_t kScopeAbstractUnix = 1ULL << 0;  // ABI 6
-constexpr uint64_t kScopeSignal = 1ULL << 1;        // ABI 6
-
-// One number on every architecture (the table was unified before Landlock came).
-constexpr long kSysCreateRuleset = 444;
-constexpr long kSysRestrictSelf = 446;
-
+using namespace landlock_abi_detail;
 }  // namespace
 
 int landlock_abi() {

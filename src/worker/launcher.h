@@ -35,6 +35,9 @@ class Launcher {
   virtual void listen(Events& events) = 0;
   /// Starts a worker with `socket` as its end; `memory` in bytes of Lua heap. Errors: `worker.start`.
   virtual Result<void> launch(uint32_t worker, UniqueFd socket, uint64_t memory) = 0;
+  /// Starts a shim (shim.h) with `socket` as its end; nothing is told of it, but its socket ends when it
+  /// does. With `degraded` it goes on where the kernel has no Landlock. Errors: `worker.start`.
+  virtual Result<void> launch_shim(uint32_t number, UniqueFd socket, bool confined, bool degraded) = 0;
   /// SIGKILL; worker_exited comes as always. Of an unknown worker: nothing.
   virtual void kill(uint32_t worker) = 0;
 };

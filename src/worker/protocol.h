@@ -18,9 +18,12 @@ struct GuardianRequest {
     spawn = 1,  // with the worker's socket in SCM_RIGHTS
     probe = 2,  // the same; the worker reports its sandbox in a ready frame and exits, nothing is loaded
     kill = 3,   // SIGKILL; of a worker that has ended: nothing
+    shim = 4,   // with the shim's socket; see worker/shim.h
   } kind = Kind::kill;
-  uint32_t worker = 0;  // the core's number for it, never used twice with one guardian
-  uint64_t memory = 0;  // bytes of Lua heap that the worker's limits must leave room for
+  uint32_t worker = 0;      // the core's number for it, never used twice with one guardian
+  uint64_t memory = 0;      // bytes of Lua heap that the worker's limits must leave room for
+  uint32_t unconfined = 0;  // of a shim: 1 = its programs get the rights of the user
+  uint32_t degraded = 0;    // of a shim: 1 = it goes on where the kernel has no Landlock
 };
 
 /// guardian -> core.

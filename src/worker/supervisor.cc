@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "worker/guardian_launcher.h"
+#include "worker/programs_impl.h"
 #include "worker/supervise.h"
 
 namespace pf::worker {
@@ -33,16 +34,26 @@ class PoolHandle final : public Pool {
 class HubSupervisor final : public Supervisor {
  public:
   HubSupervisor(std::shared_ptr<Hub> hub, Json sandbox)
-      : hub_(std::move(hub)), sandbox_(std::move(sandbox)) {}
-  ~HubSupervisor() override { hub_->close(); }
+      : hub_(std::move(hub)),
+        sandbox_(std::move(sandbox)),
+        programs_(
+            std::make_shared<ShimPrograms>(hub_->loop(), [hub = hub_.get()](UniqueFd socket, bool confined) {
+              return hub->launch_shim(std::move(socket), confined);
+            })) {}
+  ~HubSupervisor() override {
+    programs_->close();
+    hub_->close();
+  }
   std::unique_ptr<Pool> pool(const Package& package, Client& client) override {
     return std::make_unique<PoolHandle>(hub_, package, client);
   }
+  Programs& programs() override { return *programs_; }
   const Json& sandbox() const override { return sandbox_; }
 
  private:
   std::shared_ptr<Hub> hub_;
   Json sandbox_;
+  std::shared_ptr<ShimPrograms> programs_;
 };
 
 }  // namespace

@@ -15,6 +15,8 @@
 
 namespace pf::worker {
 
+class Programs;
+
 /// What workers need to know of an extension package.
 struct Package {
   std::string name;
@@ -84,6 +86,7 @@ struct Options {
   std::filesystem::path program;     // pangeo-forge-worker
   int max_workers = 16;              // of each pool
   Milliseconds idle_timeout{10000};  // idle workers beyond the first of a pool end after this
+  bool degraded = false;             // programs run also where the kernel has no Landlock
 };
 
 class Supervisor {
@@ -95,6 +98,8 @@ class Supervisor {
   virtual ~Supervisor() = default;
   /// The package and the client must outlive the pool.
   virtual std::unique_ptr<Pool> pool(const Package& package, Client& client) = 0;
+  /// Runs programs, below the same guardian. Lives as long as the supervisor.
+  virtual Programs& programs() = 0;
   /// What the OS sandbox of workers has in force, as probed in a worker: {seccomp, landlock_abi, …}; see
   /// sandbox.h.
   virtual const Json& sandbox() const = 0;

@@ -135,7 +135,7 @@ TEST_F(DoorTest, AnAuditThatCannotBeWrittenStopsNothing) {
   folder_.write("file", "");
   door_ = nullptr;
   session_ = nullptr;
-  door_ = Door::make(loop_, sink_, folder_.path() / "file/audit.jsonl");
+  door_ = Door::make(loop_, sink_, folder_.path() / "file/audit.jsonl", secrets_);
   open({});
   EXPECT_EQ(error("fs.read", {"/etc/passwd"}).code, "permission.read");
   EXPECT_EQ(door_->refused(), 1U);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/door.h"
+#include "api/secrets.h"
 #include "base/json.h"
 #include "registry/calls.h"
 #include "support/program.h"
@@ -111,7 +112,8 @@ class DoorTest : public testing::Test {
   test::Folder folder_;
   asio::io_context loop_;
   Recorder sink_;
-  std::unique_ptr<Door> door_ = Door::make(loop_, sink_, folder_.path() / "run/audit.jsonl");
+  Secrets secrets_;
+  std::unique_ptr<Door> door_ = Door::make(loop_, sink_, folder_.path() / "run/audit.jsonl", secrets_);
   std::unique_ptr<Session> session_;
 };
 

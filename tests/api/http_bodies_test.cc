@@ -312,7 +312,7 @@ TEST_F(HttpBodies, TlsThroughAProxyAndAProxyThatRefuses) {
   session_.reset();
   door_.reset();
   ASSERT_EQ(::setenv("SSL_CERT_FILE", (nginx->folder().path() / "cert.pem").c_str(), 1), 0);
-  door_ = Door::make(loop_, sink_, {});
+  door_ = Door::make(loop_, sink_, {}, secrets_);
   uint16_t nobody = 0;
   ::close(test::listen_on_loopback(nobody));
   const std::string nowhere = "localhost:" + std::to_string(nobody);
@@ -346,7 +346,7 @@ TEST_F(HttpBodies, Http2WhereTlsAgrees) {
   session_.reset();
   door_.reset();
   ASSERT_EQ(::setenv("SSL_CERT_FILE", (nginx->folder().path() / "cert.pem").c_str(), 1), 0);
-  door_ = Door::make(loop_, sink_, {});
+  door_ = Door::make(loop_, sink_, {}, secrets_);
   allow(place);
   auto answer = call("http.get", {"https://" + place + "/p"});
   ::unsetenv("SSL_CERT_FILE");

@@ -265,7 +265,7 @@ TEST_F(HttpApi, TlsIsVerifiedAgainstTheOperatorsFile) {
   session_.reset();
   door_.reset();
   ASSERT_EQ(::setenv("SSL_CERT_FILE", (nginx->folder().path() / "cert.pem").c_str(), 1), 0);
-  door_ = Door::make(loop_, sink_, {});
+  door_ = Door::make(loop_, sink_, {}, secrets_);
   allow({{place, true}});
   auto answer = call("http.get", {"https://" + place + "/hello.txt"});
   ::unsetenv("SSL_CERT_FILE");

@@ -13,10 +13,13 @@ using ::testing::IsEmpty;
 
 std::vector<std::string> texts(const std::vector<api::Grants::Entry>& entries) {
   std::vector<std::string> out;
-  for (const auto& entry : entries) {
-    EXPECT_TRUE(entry.literal);
-    out.push_back(entry.value);
-  }
+  for (const auto& entry : entries) out.push_back((entry.literal ? "" : "~") + entry.value);
+  return out;
+}
+
+Surroundings around(const std::vector<std::string>& from_outputs) {
+  Surroundings out{"/project", "/project/state", {}};
+  for (const auto& path : from_outputs) out.from_outputs.push_back({path, {"/project/state/work/up/one"}});
   return out;
 }
 
@@ -24,14 +27,14 @@ std::vector<std::string> read_grants(const std::vector<std::string>& entries, co
                                      const std::vector<std::string>& from_outputs = {}) {
   Permissions permissions;
   permissions.read = entries;
-  return texts(make_grants(permissions, config, from_outputs, "/project").read);
+  return texts(make_grants(permissions, config, around(from_outputs)).read);
 }
 
 std::vector<std::string> http_grants(const std::vector<std::string>& entries, const Json& config,
                                      const std::vector<std::string>& from_outputs = {}) {
   Permissions permissions;
   permissions.http = entries;
-  return texts(make_grants(permissions, config, from_outputs, "/project").http);
+  return texts(make_grants(permissions, config, around(from_outputs)).http);
 }
 
 TEST(Grants, PathsStartAtTheProject) {
@@ -44,7 +47,7 @@ TEST(Grants, ReadWriteAndHttpAreKeptApart) {
   permissions.read = {"r"};
   permissions.write = {"${config.out}"};
   permissions.http = {"example.org"};
-  const auto grants = make_grants(permissions, {{"out", "/o"}}, {}, "/p");
+  const auto grants = make_grants(permissions, {{"out", "/o"}}, {"/p", "/p/state", {}});
   EXPECT_THAT(texts(grants.read), ElementsAre("/p/r"));
   EXPECT_THAT(texts(grants.write), ElementsAre("/o"));
   EXPECT_THAT(texts(grants.http), ElementsAre("example.org"));
@@ -106,6 +109,25 @@ TEST(Grants, WhatCameFromOtherInstancesGrantsNothing) {
   EXPECT_THAT(read_grants({"${config.x.y}/sub"}, config, {"x"}), IsEmpty());
   EXPECT_THAT(http_grants({"${config.file}"}, config, {"file"}), IsEmpty());
   EXPECT_THAT(read_grants({"${config.filet}"}, config, {""}), IsEmpty());
+}
+
+TEST(Grants, WhatCameFromOtherInstancesGrantsTheProjectAndTheirWorkFolder) {
+  const auto grant = [](const std::string& path) {
+    return read_grants({"${config.x}"}, {{"x", path}}, {"x"});
+  };
+  EXPECT_THAT(grant("/project/data/a"), ElementsAre("~/project/data/a"));
+  EXPECT_THAT(grant("data/a"), ElementsAre("~/project/data/a"));
+  EXPECT_THAT(grant("/project/state/work/up/one/out.txt"),
+              ElementsAre("~/project/state/work/up/one/out.txt"));
+  EXPECT_THAT(grant("/project/state/work/up/one"), ElementsAre("~/project/state/work/up/one"));
+  for (const char* path :
+       {"/project/state", "/project/state/work/up/two/x", "/project/state/work/up/one2",
+        "/project/../etc/passwd", "../x", "/projects", "/", "/project/data/../state/lock"}) {
+    EXPECT_THAT(grant(path), IsEmpty()) << path;
+  }
+  // Part of a text is enough to make it the instance's.
+  EXPECT_THAT(read_grants({"${config.a}/${config.x}"}, {{"a", "/etc"}, {"x", "passwd"}}, {"x"}), IsEmpty());
+  EXPECT_THAT(read_grants({"data/${config.x}"}, {{"x", "f"}}, {"x"}), ElementsAre("~/project/data/f"));
 }
 
 TEST(Grants, KeysWithDotsHideNoOutputs) {

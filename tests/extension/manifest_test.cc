@@ -168,9 +168,9 @@ TEST_F(ManifestFile, Permissions) {
   for (const char* bad : {"~/x", "\"data/*.txt\"", "\"\""}) {
     EXPECT_TRUE(refused("read", bad).ends_with("[manifest.permission]")) << bad;
   }
-  EXPECT_EQ(refused("write", "shm"),
-            "permissions.write[0]: 'shm' is a word for programs, which this version does not run "
-            "[manifest.not_supported]");
+  EXPECT_EQ(refused("read", "shm"),
+            "permissions.read[0]: 'shm' is a word of `write`, for programs [manifest.permission]");
+  EXPECT_THAT(errors("name: x\nversion: 1.0.0\npermissions: {write: [shm, pty]}\n"), IsEmpty());
   for (const char* bad : {"/usr/bin/git", "-x", "\"a b\"", "../git"}) {
     EXPECT_TRUE(refused("programs", bad).ends_with("[manifest.permission]")) << bad;
   }

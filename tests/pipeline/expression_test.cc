@@ -167,10 +167,11 @@ TEST(Expression, RefusesWrongSyntax) {
             "  hint: write [0] or [\"key\"]\n");
   EXPECT_EQ(value_of("${12ab}"),
             "p.yaml:8:12: '12ab' is no number [expression.syntax]\n  hint: put text in single quotes\n");
-  EXPECT_EQ(value_of("${foo}"),
-            "p.yaml:8:12: 'foo' is not known, expected var.NAME, env.NAME, each.key, each.value or "
-            "TYPE.NAME.outputs "
-            "[expression.unknown_reference]\n  hint: put text in single quotes\n");
+  EXPECT_EQ(
+      value_of("${foo}"),
+      "p.yaml:8:12: 'foo' is not known, expected var.NAME, env.NAME, secret.NAME, each.key, each.value or "
+      "TYPE.NAME.outputs "
+      "[expression.unknown_reference]\n  hint: put text in single quotes\n");
   EXPECT_EQ(value_of("${vars.region}"),
             "p.yaml:8:12: 'vars.region' names no outputs, expected TYPE.NAME.outputs and a path "
             "[expression.unknown_reference]\n  hint: did you mean 'var'?\n");
@@ -205,10 +206,14 @@ TEST(Expression, RefusesWhatCannotBeKnown) {
   EXPECT_EQ(value_of("${env.PANGEO_FORGE_SECRET_TOKEN ?? 'x'}"),
             "p.yaml:8:12: 'env.PANGEO_FORGE_SECRET_TOKEN' is a secret, which is not read as plain text "
             "[expression.secret]\n"
-            "  hint: remove the expression; secrets are not given through env\n");
-  EXPECT_EQ(value_of("${secret.TOKEN}"),
-            "p.yaml:8:12: 'secret' is not supported by this version [pipeline.not_supported]\n"
-            "  hint: remove the expression\n");
+            "  hint: write secret.TOKEN\n");
+  EXPECT_EQ(value_of("x ${secret.TOKEN}"), "\"x the token\"");
+  EXPECT_EQ(value_of("${secret.OTHER ?? 'none'}"), "\"none\"");
+  EXPECT_EQ(value_of("${secret.OTHER}"),
+            "p.yaml:8:12: there is no secret OTHER [secret.missing]\n  hint: set it\n");
+  EXPECT_EQ(value_of("${secret.TOKEN.x}"),
+            "p.yaml:8:24: a secret is text and has no parts [expression.syntax]\n  hint: a literal '${' is "
+            "written $${\n");
   EXPECT_EQ(value_of("${each.key}"),
             "p.yaml:8:12: found 'each' where there is no for_each [expression.each]\n"
             "  hint: add for_each to the instance, or use var\n");
@@ -371,7 +376,13 @@ TEST(Evaluate, LeavesWhatIsUnknownBeforeTheRun) {
   EXPECT_EQ(to_json(after->config).dump(),
             R"({"file":"/x","list":[1,"/x"],"values":{"known":1,"lit":"${x}","vpc":"x-7"}})");
   EXPECT_FALSE(after->config.computed);
-  EXPECT_EQ(join(after->from_outputs, " "), "file values.vpc list[1]");
+  std::string from;
+  for (const auto& value : after->from_outputs) {
+    from += value.path + ":";
+    for (const uint32_t i : value.instances) from += " " + pipeline->address(i);
+    from += "\n";
+  }
+  EXPECT_EQ(from, "file: t.a\nvalues.vpc: t.a\nlist[1]: t.a\n");
   EXPECT_EQ(other.where(*after->config.find("file")).text(), (loading.folder / "p.yaml").string() + ":6:13");
 
   FixedOutputs none(*pipeline, {});

@@ -10,16 +10,16 @@ namespace pf::test {
 namespace {
 
 // Runs `attack` beside a well-behaved instance of another and of the same extension.
-RunResult attack_beside_siblings(const std::string& body, const std::string& manifest = "") {
+// `timeout` is short only where the attack is expected to run into it.
+RunResult attack_beside_siblings(const std::string& body, const std::string& manifest = "",
+                                 const std::string& timeout = "30s") {
   Project project;
   project.extension("attack", execute("if config == nil then return end\n" + body), manifest);
   project.extension("quiet", execute("outputs.fine = true"));
   const auto started = std::chrono::steady_clock::now();
-  auto run = run_pipeline(project, R"(p:
-  core: {execution_defaults: {timeout: 2s}}
-  attack: [{name: bad}]
-  quiet: [{name: before}, {name: after}]
-)");
+  auto run =
+      run_pipeline(project, "p:\n  core: {execution_defaults: {timeout: " + timeout +
+                                "}}\n  attack: [{name: bad}]\n  quiet: [{name: before}, {name: after}]\n");
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(40));
   EXPECT_EQ(run.output.code, 1) << run.output.err;
   EXPECT_EQ(run.result("quiet.before"), "succeeded");
@@ -29,25 +29,26 @@ RunResult attack_beside_siblings(const std::string& body, const std::string& man
 }
 
 TEST(Attack, AnEndlessLoopTimesOut) {
-  const auto run = attack_beside_siblings("while true do end");
+  const auto run = attack_beside_siblings("while true do end", "", "2s");
   EXPECT_EQ(run.result("attack.bad"), "timed_out");
   EXPECT_EQ(run.error_code("attack.bad"), "deadline.attempt");
 }
 
 TEST(Attack, AnEndlessLoopInsidePcallTimesOut) {
-  const auto run = attack_beside_siblings("while true do pcall(function() while true do end end) end");
+  const auto run =
+      attack_beside_siblings("while true do pcall(function() while true do end end) end", "", "2s");
   EXPECT_EQ(run.result("attack.bad"), "timed_out");
 }
 
 TEST(Attack, AnEndlessLoopInsideACoroutineTimesOut) {
   const auto run = attack_beside_siblings(
-      "while true do local c = coroutine.wrap(function() while true do end end); pcall(c) end");
+      "while true do local c = coroutine.wrap(function() while true do end end); pcall(c) end", "", "2s");
   EXPECT_EQ(run.result("attack.bad"), "timed_out");
 }
 
 TEST(Attack, ABombInACFunctionIsKilledAtTheHardDeadline) {
   // Backtracking that takes ages inside one C call, where no hook ever fires.
-  const auto run = attack_beside_siblings("string.find(('a'):rep(300000), ('.-'):rep(60) .. 'b')");
+  const auto run = attack_beside_siblings("string.find(('a'):rep(300000), ('.-'):rep(60) .. 'b')", "", "2s");
   EXPECT_EQ(run.result("attack.bad"), "timed_out");
   EXPECT_EQ(run.error_code("attack.bad"), "deadline.hard");
 }

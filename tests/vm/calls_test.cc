@@ -20,6 +20,27 @@ TEST(Calls, EveryCallOfTheRegistryIsThere) {
   EXPECT_TRUE(execute(body).ok);
 }
 
+TEST(Calls, NothingIsThereThatIsNotInTheRegistry) {
+  const Outcome out = execute(
+      "local names = {}\n"
+      "for name, value in pairs(forge) do\n"
+      "  if type(value) == 'function' then names[#names + 1] = name end\n"
+      "  if type(value) == 'table' and name ~= 'api' then\n"
+      "    for inner in pairs(value) do names[#names + 1] = name .. '.' .. inner end\n"
+      "  end\n"
+      "end\n"
+      "self.outputs.names = names");
+  ASSERT_TRUE(out.ok) << out.error.message;
+  const auto outputs = from_cbor(out.value);
+  ASSERT_TRUE(outputs);
+  size_t found = 0;
+  for (const auto& name : (*outputs)["names"]) {
+    EXPECT_GE(registry::find(name.get<std::string>()), 0) << name;
+    ++found;
+  }
+  EXPECT_EQ(found, registry::calls().size());
+}
+
 TEST(Calls, ArgumentsAreChecked) {
   const std::string at = "call.argument: extension.lua:2: ";
   EXPECT_EQ(failure("forge.fs.read()"), at + "forge.fs.read: argument 1 (path) must be a string, found nil");

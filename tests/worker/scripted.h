@@ -36,6 +36,9 @@ class ScriptedLauncher final : public Launcher {
     memories[worker] = memory;
     return {};
   }
+  Result<void> launch_shim(uint32_t, UniqueFd, bool, bool) override {
+    return pf::fail("worker.start", "there are no shims here");
+  }
   void kill(uint32_t worker) override {
     killed.push_back(worker);
     if (sockets.erase(worker) == 0) return;

@@ -1,0 +1,26 @@
+// The secrets of a run: where their values come from, and the mask that keeps them out of everything that
+// people and files get to see. Belongs to the loop's thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/mask.h"
+
+namespace pf::api {
+
+class Secrets {
+ public:
+  /// The value of a secret, which the mask knows from then on: the environment variable
+  /// PANGEO_FORGE_SECRET_NAME. Errors: `secret.missing`, `secret.short`.
+  Result<std::string> get(std::string_view name);
+  /// From now on the value is masked. Error `secret.short`.
+  Result<void> mark(std::string_view value);
+  const Mask& mask() const { return mask_; }
+
+ private:
+  Mask mask_;
+};
+
+}  // namespace pf::api
