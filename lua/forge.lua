@@ -2,7 +2,7 @@
 local host, base, errors, async = ...
 local getmetatable, setmetatable, tostring, type = base.getmetatable, base.setmetatable, base.tostring, base.type
 local match = base.string.match
-local send, receive = host.send, async.receive
+local send, receive, check = host.send, async.receive, async.check
 
 local forge = {}
 local marks = { list = {}, map = {} }
@@ -20,13 +20,17 @@ local function namespace(path)
   })
 end
 
--- A call of the core: `send` checks and encodes the arguments and returns the request's number, or nil where no reply
--- will come.
+-- A call of the core: `send` checks and encodes the arguments and returns the request's number.
 local function core_call(index)
   return function(...)
-    local id = send(index, ...)
-    if id then return receive(id) end
+    check()
+    return receive(send(index, ...))
   end
+end
+
+-- One that is not answered.
+local function core_notice(index)
+  return function(...) send(index, ...) end
 end
 
 -- What an HTTP call returns: {status, headers, body} and :json().
@@ -35,6 +39,7 @@ Response.__index = Response
 
 local function http_call(index)
   return function(...)
+    check()
     local response = receive(send(index, ...))
     return type(response) == "table" and setmetatable(response, Response) or response
   end
@@ -46,7 +51,8 @@ forge.marks = marks
 
 for _, call in base.ipairs(host.calls) do
   local group, name = match(call.name, "^([%w_]+)%.([%w_]+)$")
-  local f = call.run or (group == "http" and http_call or core_call)(call.index)
+  local make = group == "http" and http_call or call.replies and core_call or core_notice
+  local f = call.run or make(call.index)
   if group then
     local there = base.rawget(api, group)
     if not there then
@@ -59,8 +65,10 @@ for _, call in base.ipairs(host.calls) do
   end
 end
 
--- With on_line a program is started, and its lines are asked for until it has ended: the function runs here, between two
--- host calls.
+host.calls = nil                                         -- not for every VM's snapshot to carry along
+
+-- With on_line a program is started, and its lines are asked for until it has ended: the function runs here, between
+-- two host calls.
 local run, start, read, kill = api.process.run, api.process.start, api.process.read, api.process.kill
 api.process.run = function(argv, options, ...)
   local on_line = type(options) == "table" and base.rawget(options, "on_line")
@@ -73,17 +81,17 @@ api.process.run = function(argv, options, ...)
     if name ~= "on_line" then rest[name] = value end
   end
   local program = start(argv, rest, ...)
-  while true do
-    local news = read(program)
-    for _, line in base.ipairs(news.lines) do
-      local ok, problem = base.pcall(on_line, line.text, line.stream)
-      if not ok then
-        kill(program)
-        base.error(problem, 0)
-      end
-    end
-    if news.result then return news.result end
-  end
+  local result
+  async.finally(function()
+    repeat
+      local news = read(program)
+      for _, line in base.ipairs(news.lines) do on_line(line.text, line.stream) end
+      result = news.result
+    until result
+  end, function()
+    if not result then kill(program) end
+  end)
+  return result
 end
 
 local decode = api.json.decode
@@ -97,9 +105,15 @@ end
 api.null = host.null
 api.fail = errors.fail
 api.try = errors.try
+api.finally = async.finally
+async.warn = api.log.warn
 
 api.async = namespace("forge.async")
-for _, name in base.ipairs { "spawn", "await", "all", "race", "map" } do api.async[name] = async[name] end
+for _, name in base.ipairs { "spawn", "await", "all", "race", "map", "cancel" } do api.async[name] = async[name] end
+
+-- Standard modules are compiled when they are first needed: a VM that renders nothing has no template language.
+api.template = namespace("forge.template")
+function api.template.render(...) return forge.standard("template").render(...) end
 
 local function mark(call, kind)
   return function(t)

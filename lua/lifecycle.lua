@@ -52,13 +52,13 @@ local function work(object)
     errors.raise("extension.class", "the extension has no `execute`", "add function Extension:execute() … end", false)
   end
   call(object, "execute")
-  async.settle(warn)
+  async.settle()
   keep("outputs", call(object, "get_output_data"))
 end
 
 local function clean(object)
   call(object, "cleanup")
-  async.settle(warn)
+  async.settle()
 end
 
 local function hand_over(object)
@@ -99,7 +99,7 @@ local function bootstrap()
     errors.raise("extension.bootstrap", "bootstrap.lua must return a function, found " .. type(f), "", false)
   end
   local value = f()
-  async.settle(warn)
+  async.settle()
   keep("runtime", value)
 end
 

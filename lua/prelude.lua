@@ -10,7 +10,7 @@ local host, base, part = ...
 local errors = part("errors")(host, base)
 local async = part("async")(host, base, errors)
 local forge = part("forge")(host, base, errors, async)
-local sandbox = part("sandbox")(host, base, errors, forge)
+local sandbox = part("sandbox")(host, base, errors, async, forge)
 local start = part("lifecycle")(host, base, errors, async, forge, sandbox)
 
 return start, sandbox.globals, errors.meta, forge.marks.list, forge.marks.map

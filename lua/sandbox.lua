@@ -1,5 +1,5 @@
 -- The globals of an extension: an allow-list, copied; and `require`, for modules of the package and standard ones.
-local host, base, errors, forge = ...
+local host, base, errors, async, forge = ...
 local error, pairs, rawget, select, setmetatable, tostring, type, xpcall =
   base.error, base.pairs, base.rawget, base.select, base.setmetatable, base.tostring, base.type, base.xpcall
 local concat, find, match = base.table.concat, base.string.find, base.string.match
@@ -44,9 +44,9 @@ local a_module = "put the code into a module of the package and `require` it"
 local a_table = "keep values in locals and tables"
 local absent = {
   io = "use forge.fs.read(path) and grant `read`",
-  os = calls("time.now", "forge.time.now()", "env.get", "forge.env.get(name) and grant `env`", "process.run",
-    "forge.process.run({…}) and grant `programs`", "fs.remove", "forge.fs.remove(path) or forge.fs.move(from, to) and "
-    .. "grant `write`"),
+  os = calls("time.now", "forge.time.now()", "time.format", "forge.time.format(seconds, format)", "env.get",
+    "forge.env.get(name) and grant `env`", "process.run", "forge.process.run({…}) and grant `programs`", "fs.remove",
+    "forge.fs.remove(path) or forge.fs.move(from, to) and grant `write`"),
   load = a_module, loadstring = a_module, loadfile = a_module, dofile = a_module,
   module = "return a table from the module's file",
   package = "`require` finds the package's own modules and the standard ones",
@@ -80,6 +80,7 @@ for name, members in pairs(libraries) do
   for _, member in base.ipairs(members) do copy[member] = base[name][member] end
   globals[name] = copy
 end
+globals.coroutine.yield = async.yield
 globals._G = globals
 globals._VERSION = base._VERSION
 
@@ -124,6 +125,25 @@ local loaded = { forge = api }
 for name in pairs(libraries) do loaded[name] = globals[name] end
 local chain = {}                                         -- names of the modules that are being loaded
 
+-- What standard modules get beside their name: raise(code, message, hint, retryable, line, column), which puts the
+-- author's line in front of the message unless there is a line of another text; nearest(word, table).
+local kit = { raise = errors.raise, nearest = host.nearest }
+
+-- Runs the chunk of a module that is needed for the first time; `into` keeps it under its name.
+local function run(into, name, chunk, extra)
+  into[name] = LOADING
+  chain[#chain + 1] = name
+  local ok, value = xpcall(chunk, host.on_error, name, extra)
+  chain[#chain] = nil
+  if not ok then
+    into[name] = nil
+    error(value, 0)
+  end
+  if value == nil then value = true end
+  into[name] = value
+  return value
+end
+
 local function require(name)
   if type(name) ~= "string" then
     errors.raise("module.name", "require: the module's name must be a string, found " .. type(name), "", false)
@@ -140,25 +160,19 @@ local function require(name)
     errors.raise("module.name", "require: `" .. name .. "` is no module's name",
       "write names with dots, from the package's folder: `lib.words` is lib/words.lua", false)
   end
-  local chunk = host.module(name)
+  local chunk, standard = host.module(name)
   if not chunk then
     errors.raise("module.missing", "require: there is no module `" .. name .. "`; the package has "
       .. host.modules(), "", false)
   end
-  loaded[name] = LOADING
-  chain[#chain + 1] = name
-  local ok, value = xpcall(chunk, host.on_error, name)
-  chain[#chain] = nil
-  if not ok then
-    loaded[name] = nil
-    error(value, 0)
-  end
-  if value == nil then value = true end
-  loaded[name] = value
-  return value
+  return run(loaded, name, chunk, standard and kit or nil)
 end
 
 globals.require = require
 sandbox.require = require
+
+-- Standard modules that the prelude needs, whatever the package calls its own.
+local own = {}
+function forge.standard(name) return own[name] or run(own, name, host.standard(name), kit) end
 
 return sandbox

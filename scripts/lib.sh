@@ -10,7 +10,7 @@ build_packages=(
   libluajit-5.1-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcurl4-openssl-dev libgtest-dev
   libgmock-dev libasio-dev libcli11-dev libre2-dev libexpected-dev libsqlite3-dev libssl-dev libseccomp-dev zlib1g-dev
 )
-test_packages=(nginx-light tinyproxy-bin git make procps)
+test_packages=(nginx-light tinyproxy-bin git make procps python3-venv)
 check_packages=(clang-format-14 lua-check shellcheck git)
 tidy_packages=(clang-tidy-14 git)
 

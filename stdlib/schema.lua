@@ -33,6 +33,33 @@
 --   s.optional(MODEL)               may be left out, and is nil then
 local s = {}
 
+---@class schema.Model what a value may be; made by the functions here
+
+---@class schema.Options
+---@field default? any with it, the field is optional
+---@field description? string
+---@field examples? any[]
+---@field secret? boolean its values are never shown in messages
+---@field required? boolean false is the same as s.optional
+
+---@class schema.SizeOptions: schema.Options
+---@field min? integer
+---@field max? integer
+
+---@class schema.StringOptions: schema.SizeOptions
+---@field pattern? string RE2's syntax; may match anywhere
+
+---@class schema.NumberOptions: schema.Options
+---@field min? number
+---@field max? number
+
+---@class schema.MapOptions: schema.SizeOptions
+---@field keys? schema.Model an s.string
+
+---@class schema.PathOptions: schema.Options
+---@field kind? "file"|"folder"|"any" default any
+---@field input? boolean whether it must exist; default true
+
 -- Every model made here: tells a model from any other table. Nothing is marked in the model itself.
 local made = {}
 
@@ -335,6 +362,9 @@ local function split(call, first, second, level)
   return values, options
 end
 
+--- A text.
+---@param options? schema.StringOptions
+---@return schema.Model
 function s.string(options)
   options = options_of("s.string", options, 2)
   local model = { type = "string" }
@@ -344,6 +374,9 @@ function s.string(options)
   return model
 end
 
+--- A whole number, up to 2^53 in size.
+---@param options? schema.NumberOptions
+---@return schema.Model
 function s.integer(options)
   options = options_of("s.integer", options, 2)
   local model = { type = "integer" }
@@ -352,6 +385,9 @@ function s.integer(options)
   return model
 end
 
+--- A finite number.
+---@param options? schema.NumberOptions
+---@return schema.Model
 function s.number(options)
   options = options_of("s.number", options, 2)
   local model = { type = "number" }
@@ -360,18 +396,28 @@ function s.number(options)
   return model
 end
 
+--- true or false.
+---@param options? schema.Options
+---@return schema.Model
 function s.boolean(options)
   local model = { type = "boolean" }
   finish("s.boolean", model, options_of("s.boolean", options, 2), {}, 2)
   return model
 end
 
+--- Whatever YAML can say.
+---@param options? schema.Options
+---@return schema.Model
 function s.any(options)
   local model = { type = "any" }
   finish("s.any", model, options_of("s.any", options, 2), {}, 2)
   return model
 end
 
+--- One of these texts, numbers or booleans: `s.enum { "a", "b", default = "a" }`.
+---@param first any[] the values, with the options among them
+---@param second? schema.Options the options, where they are not
+---@return schema.Model
 function s.enum(first, second)
   local values, options = split("s.enum", first, second, 2)
   if #values == 0 then fail("s.enum: name at least one value, as in s.enum { \"a\", \"b\" }", 2) end
@@ -397,6 +443,10 @@ local function one_inner(call, values, what, level)
   return (need_inner(call, "its " .. what, values[1], level + 1))
 end
 
+--- A list of items of one model: `s.list { s.string {}, min = 1 }`.
+---@param first? any the model, alone or with the options among it; default s.any
+---@param second? schema.SizeOptions the options, where they are not
+---@return schema.Model
 function s.list(first, second)
   local values, options = split("s.list", first, second, 2)
   local model = { type = "list", items = one_inner("s.list", values, "items", 2) }
@@ -405,6 +455,10 @@ function s.list(first, second)
   return model
 end
 
+--- Free keys, values of one model: `s.map { s.number {} }`.
+---@param first? any the model, alone or with the options among it; default s.any
+---@param second? schema.MapOptions the options, where they are not
+---@return schema.Model
 function s.map(first, second)
   local values, options = split("s.map", first, second, 2)
   local model = { type = "map", items = one_inner("s.map", values, "values", 2) }
@@ -417,6 +471,10 @@ function s.map(first, second)
   return model
 end
 
+--- Exactly these keys.
+---@param fields table<string, schema.Model>
+---@param options? schema.Options
+---@return schema.Model
 function s.object(fields, options)
   if type(fields) ~= "table" or made[fields] then
     fail("s.object takes a table of fields, as in s.object { name = s.string {} }, found "
@@ -439,6 +497,10 @@ function s.object(fields, options)
   return model
 end
 
+--- The first of these models that fits.
+---@param first schema.Model[] with the options among them
+---@param second? schema.Options the options, where they are not
+---@return schema.Model
 function s.union(first, second)
   local values, options = split("s.union", first, second, 2)
   if #values < 2 then fail("s.union: name at least two models, as in s.union { s.string {}, s.integer {} }", 2) end
@@ -448,6 +510,9 @@ function s.union(first, second)
   return model
 end
 
+--- A path, relative to the file that wrote it.
+---@param options? schema.PathOptions
+---@return schema.Model
 function s.path(options)
   options = options_of("s.path", options, 2)
   local kind = need_type("s.path", options, "kind", "string", 2)
@@ -460,6 +525,9 @@ function s.path(options)
   return model
 end
 
+--- A model that may be left out, and is nil then.
+---@param model schema.Model
+---@return schema.Model
 function s.optional(model, extra)
   need_model("s.optional", "its argument", model, 2)
   if extra ~= nil then fail("s.optional takes a model only; give the options to the model itself", 2) end

@@ -15,6 +15,10 @@ forge.null = nil
 ---@param text? string what is being done
 function forge.progress(done, total, text) end
 
+---A random UUID (version 4).
+---@return string # 36 characters, lower case
+function forge.uuid() end
+
 ---@class forge.extension.options
 ---@field config? table the model, models.Config
 
@@ -48,6 +52,12 @@ function forge.list(table) end
 ---@param table? table default: a new one
 ---@return table # the same table
 function forge.map(table) end
+
+---Calls f, then cleanup: also when f fails, or when its task is cancelled. An error of f is raised after it.
+---@param f function called first
+---@param cleanup function called after it, however f ended
+---@return any # what f returned
+function forge.finally(f, cleanup) end
 
 forge.log = {}
 
@@ -506,81 +516,163 @@ function forge.time.now() end
 ---@param seconds number how long, from 0 to 86400
 function forge.time.sleep(seconds) end
 
+---A time as text, to the nearest microsecond.
+---@param seconds number seconds since 1970, of the years 0 to 9999
+---@param format? string strftime's words that docs/stdlib.md lists; default RFC 3339
+---@return string # in UTC, with English names
+function forge.time.format(seconds, format) end
+
+---The time that a text says. A text with a time of day has to name its zone.
+---@param text string 2026-11-21T10:12:05.5+01:00, 2026-11-21T10:12Z, 2026-11-21, or Sat, 21 Nov 2026 10:12:05 GMT
+---@return number # seconds since 1970
+function forge.time.parse(text) end
+
 forge.json = {}
 
----JSON text of a value.
----@param value any nil, boolean, number, text, or a table of these
----@return string # JSON, keys sorted
-function forge.json.encode(value) end
+---@class forge.json.encode.options
+---@field pretty? boolean one line for each item, two spaces for each level; default false
 
----The value of JSON text.
----@param text string any bytes
----@return any # the value
-function forge.json.decode(text) end
+---JSON text of a value. The same value always gives the same text.
+---@param value any nil, boolean, number, text, or a table of these
+---@param options? forge.json.encode.options how it looks
+---@return string # JSON, keys sorted; compact, unless `pretty`
+function forge.json.encode(value, options) end
+
+---@class forge.json.decode.options
+---@field positions? boolean also return a table from path (`recipes[1].id`) to {line, column}; default false
+
+---The value of JSON text (RFC 8259), nested at most 64 levels deep. Of a key that is given twice, the last counts.
+---@param text string UTF-8
+---@param options? forge.json.decode.options what else to return
+---@return any # the value; with `positions` a second result
+function forge.json.decode(text, options) end
 
 forge.yaml = {}
 
 ---YAML text of a value.
 ---@param value any nil, boolean, number, text, or a table of these
----@return string # YAML, keys sorted
+---@return string # YAML in block style, keys sorted
 function forge.yaml.encode(value) end
 
 ---@class forge.yaml.decode.options
----@field positions? boolean also return a table from path (`recipes[1].id`) to {line, column}
+---@field positions? boolean also return a table from path (`recipes[1].id`) to {line, column}; default false
 
 ---The value of YAML text (one document).
----@param text string any bytes
+---@param text string UTF-8
 ---@param options? forge.yaml.decode.options what else to return
----@return any # the value
+---@return any # the value; with `positions` a second result
 function forge.yaml.decode(text, options) end
 
 forge.digest = {}
 
+---The MD5 of a text: to compare with what others give, not to protect anything.
+---@param text string any bytes
+---@return string # 32 hexadecimal digits, lower case
+function forge.digest.md5(text) end
+
+---The SHA-1 of a text: to compare with what others give, not to protect anything.
+---@param text string any bytes
+---@return string # 40 hexadecimal digits, lower case
+function forge.digest.sha1(text) end
+
 ---The SHA-256 of a text.
 ---@param text string any bytes
----@return string # 64 hexadecimal digits
+---@return string # 64 hexadecimal digits, lower case
 function forge.digest.sha256(text) end
+
+---The SHA-512 of a text.
+---@param text string any bytes
+---@return string # 128 hexadecimal digits, lower case
+function forge.digest.sha512(text) end
+
+---The HMAC of a text with SHA-256 (RFC 2104).
+---@param key string any bytes
+---@param text string any bytes
+---@return string # 64 hexadecimal digits, lower case
+function forge.digest.hmac_sha256(key, text) end
+
+forge.hex = {}
+
+---Hexadecimal digits of any bytes.
+---@param text string any bytes
+---@return string # two digits for each byte, lower case
+function forge.hex.encode(text) end
+
+---The bytes of hexadecimal digits of either case.
+---@param text string any bytes
+---@return string # any bytes
+function forge.hex.decode(text) end
 
 forge.base64 = {}
 
----Base64 of any bytes.
----@param text string any bytes
----@return string # base64
-function forge.base64.encode(text) end
+---@class forge.base64.encode.options
+---@field url? boolean the alphabet for URLs and file names, `-` and `_`, written without padding; default false
 
----The bytes of a base64 text.
+---Base64 of any bytes (RFC 4648).
 ---@param text string any bytes
+---@param options? forge.base64.encode.options which alphabet
+---@return string # base64
+function forge.base64.encode(text, options) end
+
+---@class forge.base64.decode.options
+---@field url? boolean the alphabet for URLs and file names, `-` and `_`, written without padding; default false
+
+---The bytes of a base64 text, with or without padding.
+---@param text string any bytes
+---@param options? forge.base64.decode.options which alphabet
 ---@return string # any bytes
-function forge.base64.decode(text) end
+function forge.base64.decode(text, options) end
 
 forge.async = {}
 
----Starts a task.
+---Starts a task. It runs up to its first call that waits.
 ---@param f function runs as a task, side by side with others
 ---@param ... any its arguments
 ---@return any # the task
 function forge.async.spawn(f, ...) end
 
----Waits for a task; its error is raised here.
+---Waits for a task; its error is raised here. A task may be awaited more than once.
 ---@param task any from spawn
 ---@return any # what its function returned
 function forge.async.await(task) end
 
----Waits for all tasks.
+---Waits for all tasks. The first error cancels the others and is raised.
 ---@param tasks any[] tasks, or functions that become tasks
----@return any[] # results in order
+---@return any[] # the first result of each, in order
 function forge.async.all(tasks) end
 
----Waits for the first task to end.
+---Waits for the first task to end, well or badly, and cancels the others.
 ---@param tasks any[] tasks, or functions that become tasks
----@return any # the first result
+---@return any # what the first to end returned
 function forge.async.race(tasks) end
 
----Calls a function for each item, side by side.
+---@class forge.async.map.options
+---@field limit? integer how many at once, from 1; default 8
+
+---Calls a function for each item, side by side. The first error cancels the others and is raised.
 ---@param list any[] the items
 ---@param f function f(item, index)
----@param limit? any how many at once
----@return any[] # results in order
-function forge.async.map(list, f, limit) end
+---@param options? forge.async.map.options how many at once
+---@return any[] # the first result of each call, in order
+function forge.async.map(list, f, options) end
+
+---Ends a task: async.cancelled is raised where it waits. What it had asked for is dropped.
+---@param task any from spawn
+---@return boolean # whether it was still running
+function forge.async.cancel(task) end
+
+forge.template = {}
+
+---@class forge.template.render.options
+---@field name? string stands before LINE:COLUMN in messages; default template
+---@field filters? table further filters: name -> function(value, …) that returns a value
+---@field max_output? integer bytes; default 16777216
+
+---Fills in a template. It is interpreted: no Lua in it is run.
+---@param text string the template; see docs/stdlib.md
+---@param values? table what names stand for; default none
+---@param options? forge.template.render.options how to render
+---@return string # the text
+function forge.template.render(text, values, options) end
 
 return forge

@@ -229,6 +229,8 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.pipeline = value("pipeline");
   arguments.log_level = value("log-level");
   if (given.count("format") != 0) arguments.format = value("format");
+  arguments.run = value("run");
+  arguments.audit = flag("audit");
   arguments.fail_fast = flag("fail-fast");
   arguments.verbose = flag("verbose");
   arguments.quiet = flag("quiet");

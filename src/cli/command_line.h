@@ -26,6 +26,8 @@ struct Arguments {
   std::string format = "text";
   std::vector<std::pair<std::string, std::string>> variables;
   uint32_t max_parallel = 0;  // 0: what the pipeline says
+  std::string run;            // --run
+  bool audit = false;
   bool fail_fast = false;
   bool verbose = false;
   bool quiet = false;

@@ -17,6 +17,8 @@ constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or me
                                      "text|mermaid|dot|json"};
 constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
+constexpr OptionSpec kRun = {"run", 0, "RUN", "The run (default: the last one)", ""};
+constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and the refusals instead", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
@@ -31,6 +33,9 @@ constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kForm
                                              &kQuiet,      &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kLogsOptions[] = {&kRun,    &kAudit,    &kExtensions, &kStateDir,
+                                              &kFormat, &kPipeline, &kVar,        &kVerbose,
+                                              &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
                                                &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
@@ -78,6 +83,15 @@ constexpr CommandSpec kCommands[] = {
      kFileOptions,
      "pangeo-forge status prod.yaml\n"
      "pangeo-forge status prod.yaml -v"},
+    {Command::logs,
+     "logs",
+     "Show what was logged in a run, or what was asked of the door",
+     "With --audit each line is a call that needed a permission, or one that was refused.",
+     {kFile, {"TYPE.NAME", Operand::address, false}},
+     kLogsOptions,
+     "pangeo-forge logs prod.yaml\n"
+     "pangeo-forge logs prod.yaml terraform.network --audit\n"
+     "pangeo-forge logs prod.yaml --run 20261121-144738-e79529 --format json"},
     {Command::graph,
      "graph",
      "Show what waits for what",

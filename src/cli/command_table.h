@@ -15,6 +15,7 @@ enum class Command : uint8_t {
   validate,
   outputs,
   status,
+  logs,
   graph,
   extension_list,
   extension_show,

@@ -10,6 +10,7 @@ int run(const Arguments& arguments, Screen& screen);
 int validate(const Arguments& arguments, Screen& screen);
 int outputs(const Arguments& arguments, Screen& screen);
 int status(const Arguments& arguments, Screen& screen);
+int logs(const Arguments& arguments, Screen& screen);
 int graph(const Arguments& arguments, Screen& screen);
 int extension_list(const Arguments& arguments, Screen& screen);
 int extension_show(const Arguments& arguments, Screen& screen);

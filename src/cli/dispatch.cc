@@ -15,6 +15,7 @@ int dispatch(const Arguments& arguments, Screen& screen) {
     case Command::validate: return validate(arguments, screen);
     case Command::outputs: return outputs(arguments, screen);
     case Command::status: return status(arguments, screen);
+    case Command::logs: return logs(arguments, screen);
     case Command::graph: return graph(arguments, screen);
     case Command::extension_list: return extension_list(arguments, screen);
     case Command::extension_show: return extension_show(arguments, screen);

@@ -254,7 +254,7 @@ api::Grants make_grants(const Permissions& permissions, const Json& config,
     }
   }
   for (const auto& program : permissions.programs)
-    grants.programs.push_back({program.name, program.network, true});
+    grants.programs.push_back({program.name, program.network, program.confined});
   grants.env = permissions.env;
   grants.secrets = permissions.secrets;
   grants.shm = permissions.shm;
@@ -275,7 +275,9 @@ std::vector<std::string> plain_words(const Permissions& permissions, const Limit
   if (permissions.pty) out.emplace_back("lets its programs make terminals");
   for (const auto& program : permissions.programs) {
     out.push_back("runs " + subject(program.name, "the program", "the program") +
-                  (program.network ? ", with the network" : ", without the network"));
+                  (!program.confined ? ", unconfined: with all rights of the user"
+                   : program.network ? ", with the network"
+                                     : ", without the network"));
   }
   for (const auto& entry : permissions.env) {
     out.push_back("reads " + subject(entry, "the environment variable", "the environment variable"));

@@ -95,6 +95,13 @@ class Reading {
   Reading(const Document& document, Manifest& manifest) : document_(document), manifest_(manifest) {}
   Errors errors;
 
+  /// The lists of an instance, in place of those in the manifest.
+  void of_operator(const Node& node, const std::string& path) {
+    operator_ = true;
+    prefix_ = path + '.';
+    permissions(node);
+  }
+
   void all() {
     const Node& root = document_.root();
     if (root.kind != Kind::map) {
@@ -239,7 +246,7 @@ class Reading {
   void list(const Node& node, const std::string& key, bool (*is_good)(std::string_view),
             const std::string& expected,
             const std::function<void(const Node&, const std::string&, std::string_view)>& add) {
-    const std::string path = "permissions." + key;
+    const std::string path = prefix_ + key;
     if (node.kind != Kind::list) {
       return report("manifest.type", node, path, "expected a list, found " + found(node),
                     "write " + key + ": [entry]");
@@ -300,7 +307,9 @@ class Reading {
           {"confined", [&](const Node& n) {
              bool confined = true;
              flag(n, ".confined", confined);
-             if (!confined) {
+             if (!confined && operator_) {
+               out.confined = false;
+             } else if (!confined) {
                report("manifest.permission", n, path + ".confined",
                       "a manifest cannot ask for an unconfined program",
                       "only the operator's pipeline file can grant that");
@@ -314,17 +323,20 @@ class Reading {
   }
 
   void permissions(const Node& node) {
-    if (!is_map(node, "permissions")) return;
+    if (!is_map(node, prefix_.substr(0, prefix_.size() - 1))) return;
     Permissions& to = manifest_.permissions;
     const auto texts = [this](const std::string& key, std::vector<std::string>& out,
                               bool (*is_good)(std::string_view), const std::string& expected) {
       return std::pair<std::string, std::function<void(const Node&)>>(key, [=, this, &out](const Node& n) {
+        out.clear();
         list(n, key, is_good, expected,
              [&out](const Node&, const std::string&, std::string_view text) { out.emplace_back(text); });
       });
     };
     const auto paths = [this](const std::string& key, std::vector<std::string>& out) {
       return std::pair<std::string, std::function<void(const Node&)>>(key, [=, this, &out](const Node& n) {
+        out.clear();
+        if (key == "write") manifest_.permissions.shm = manifest_.permissions.pty = false;
         list(n, key, is_path, "a path (everything below a folder is meant; no ~, * or ?)",
              [this, &out, key](const Node& item, const std::string& at, std::string_view text) {
                if (text != "shm" && text != "pty") return out.emplace_back(text), void();
@@ -339,13 +351,14 @@ class Reading {
              });
       });
     };
-    keys(node, "permissions.",
+    keys(node, prefix_,
          {texts("http", to.http, is_http, "host, host:port, *.host or a URL"),
           {"programs",
            [&](const Node& n) {
+             to.programs.clear();
              list(n, "programs", is_program, "the plain name of a program, or {name, network}",
                   [&](const Node&, const std::string&, std::string_view text) {
-                    to.programs.push_back({std::string(text), false});
+                    to.programs.push_back({std::string(text)});
                   });
            }},
           texts("env", to.env, is_variable, "the name of an environment variable"),
@@ -390,6 +403,8 @@ class Reading {
 
   const Document& document_;
   Manifest& manifest_;
+  std::string prefix_ = "permissions.";
+  bool operator_ = false;
 };
 
 }  // namespace
@@ -405,6 +420,16 @@ tl::expected<Manifest, Errors> read_manifest(const std::filesystem::path& file) 
   reading.all();
   if (!reading.errors.empty()) return tl::unexpected(std::move(reading.errors));
   return manifest;
+}
+
+tl::expected<Permissions, Errors> read_permissions(const Document& document, const Node& node,
+                                                   const std::string& path, const Permissions& manifest) {
+  Manifest scratch;
+  scratch.permissions = manifest;
+  Reading reading(document, scratch);
+  reading.of_operator(node, path);
+  if (!reading.errors.empty()) return tl::unexpected(std::move(reading.errors));
+  return std::move(scratch.permissions);
 }
 
 }  // namespace pf::extension

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pipeline/node.h"
 
 namespace pf::extension {
 
@@ -16,6 +17,8 @@ struct Permissions {
   struct Program {
     std::string name;
     bool network = false;
+    bool confined = true;  // false: with the rights of the user; only the operator can say that
+    bool operator==(const Program&) const = default;
   };
   std::vector<std::string> http, env, read, write, git, secrets;
   std::vector<Program> programs;
@@ -41,6 +44,13 @@ struct Manifest {
 
 /// Reads and checks a manifest; every finding has file:line:column. Codes `manifest.*`, yaml.*.
 tl::expected<Manifest, Errors> read_manifest(const std::filesystem::path& file);
+
+/// What the operator makes of an extension's permissions for one instance: each list that `node` (the value
+/// of the instance's key `permissions`) holds takes the place of the manifest's. Only there can a program be
+/// unconfined. `path` names the node in messages. Errors as for the manifest.
+tl::expected<Permissions, Errors> read_permissions(const pipeline::Document& document,
+                                                   const pipeline::Node& node, const std::string& path,
+                                                   const Permissions& manifest);
 
 /// A SemVer range of comparators: `>=0.1 <2`, `1.2.3`, `^1.2`, `~1.2`, `*`, with `||`. Error
 /// `manifest.range`.

@@ -109,7 +109,50 @@ void check_configs(const Project& project, Errors& errors) {
   }
 }
 
+void read_permissions(Project& project, Errors& errors) {
+  const auto& pipeline = *project.pipeline;
+  for (uint32_t i = 0; i < pipeline.instances.size(); ++i) {
+    const auto& instance = pipeline.instances[i];
+    const auto found = project.extensions.find(pipeline.sections[instance.section].type);
+    if (instance.permissions.is_null() || found == project.extensions.end()) continue;
+    auto read = extension::read_permissions(*pipeline.document, instance.permissions,
+                                            pipeline.address(i) + ".permissions",
+                                            found->second.package.manifest.permissions);
+    if (read)
+      project.permissions.emplace(i, std::move(*read));
+    else
+      append(errors, std::move(read.error()));
+  }
+}
+
 }  // namespace
+
+const extension::Permissions& Project::permissions_of(uint32_t instance) const {
+  if (const auto own = permissions.find(instance); own != permissions.end()) return own->second;
+  return extensions.at(pipeline->sections[pipeline->instances[instance].section].type)
+      .package.manifest.permissions;
+}
+
+extension::Permissions Project::bootstrap_permissions(uint32_t section) const {
+  extension::Permissions out = extensions.at(pipeline->sections[section].type).package.manifest.permissions;
+  const auto keep_common = [](auto& list, const auto& other) {
+    std::erase_if(
+        list, [&](const auto& entry) { return std::find(other.begin(), other.end(), entry) == other.end(); });
+  };
+  for (const auto& [instance, own] : permissions) {
+    if (pipeline->instances[instance].section != section) continue;
+    keep_common(out.http, own.http);
+    keep_common(out.env, own.env);
+    keep_common(out.read, own.read);
+    keep_common(out.write, own.write);
+    keep_common(out.git, own.git);
+    keep_common(out.secrets, own.secrets);
+    keep_common(out.programs, own.programs);
+    out.shm = out.shm && own.shm;
+    out.pty = out.pty && own.pty;
+  }
+  return out;
+}
 
 Project::Project() = default;
 Project::~Project() = default;
@@ -131,6 +174,7 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   find_packages(*project, options, errors);
   load_schemas(*project, errors);
   check_configs(*project, errors);
+  read_permissions(*project, errors);
   if (!errors.empty()) {
     sort_by_position(errors);
     return tl::unexpected(std::move(errors));

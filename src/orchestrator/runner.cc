@@ -294,7 +294,8 @@ void Runner::job_started(uint64_t job) {
 }
 
 std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Attempt& attempt,
-                                                   const Section& section) {
+                                                   const Section& section,
+                                                   const extension::Permissions& permissions) {
   const extension::Manifest& manifest = section.loaded->package.manifest;
   api::Caller caller;
   caller.index = instance;
@@ -310,7 +311,7 @@ std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Atte
     around.from_outputs.push_back(std::move(value));
   }
   const auto config = attempt.config.empty() ? Result<Json>(Json::object()) : from_cbor(attempt.config);
-  caller.grants = extension::make_grants(manifest.permissions, config ? *config : Json::object(), around);
+  caller.grants = extension::make_grants(permissions, config ? *config : Json::object(), around);
   return door_->open(std::move(caller));
 }
 
@@ -320,13 +321,17 @@ void Runner::host_call(uint64_t job, uint32_t request, int call, std::string_vie
   if ((job & kBootstrapJob) != 0) {
     section = &sections_[job & ~kBootstrapJob];
     session = &section->bootstrap_session;
-    if (!*session) *session = open_session(section->bootstrap_for, Attempt{}, *section);
+    if (!*session)
+      *session = open_session(
+          section->bootstrap_for, Attempt{}, *section,
+          parts_.project.bootstrap_permissions(pipeline_.instances[section->bootstrap_for].section));
   } else {
     const auto instance = static_cast<uint32_t>(job);
     section = &section_of(instance);
     Attempt& attempt = attempts_.at(instance);
     session = &attempt.session;
-    if (!*session) *session = open_session(instance, attempt, *section);
+    if (!*session)
+      *session = open_session(instance, attempt, *section, parts_.project.permissions_of(instance));
   }
   (*session)->call(call, arguments, [pool = section->pool.get(), job, request](Result<std::string> value) {
     if (request != 0) pool->reply(job, request, value);

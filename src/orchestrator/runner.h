@@ -122,7 +122,8 @@ class Runner final : private Scheduler::Actions,
   Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Error& error);
   Result<std::string> encode_config(uint32_t instance, Attempt& attempt);
   std::unique_ptr<api::Session> open_session(uint32_t instance, const Attempt& attempt,
-                                             const Section& section);
+                                             const Section& section,
+                                             const extension::Permissions& permissions);
   void export_stack(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);

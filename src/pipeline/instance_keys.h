@@ -21,6 +21,7 @@ struct InstanceKey {
     retry,
     timeout,
     allow_failure,
+    permissions,
     later,  // taken, but refused by this version
   } id;
 };
@@ -39,7 +40,7 @@ inline constexpr std::array<InstanceKey, 22> kInstanceKeys = {{
     {"max_attempts", InstanceKey::Id::max_attempts},
     {"name", InstanceKey::Id::name},
     {"on_failure", InstanceKey::Id::later},
-    {"permissions", InstanceKey::Id::later},
+    {"permissions", InstanceKey::Id::permissions},
     {"pool", InstanceKey::Id::later},
     {"priority", InstanceKey::Id::later},
     {"protect", InstanceKey::Id::later},

@@ -96,6 +96,7 @@ Loader::Keys Loader::split(const Node& node, const std::string& path, std::vecto
       case Id::retry: keys.retry = &entry.value; break;
       case Id::timeout: keys.timeout = &entry.value; break;
       case Id::allow_failure: keys.allow_failure = &entry.value; break;
+      case Id::permissions: keys.permissions = &entry.value; break;
       case Id::later: not_supported(entry.key, path + '.' + std::string(entry.key.string())); break;
     }
   }
@@ -303,6 +304,7 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
   instance.name = std::move(*name);
   instance.stack = std::move(*stack);
   instance.at = *item.node;
+  if (keys.permissions != nullptr) instance.permissions = *keys.permissions;
   instance.config = config;
   if (keys.when != nullptr) instance.when = *keys.when;
   instance.each = each;

@@ -47,6 +47,7 @@ class Loader {
     const Node* retry = nullptr;
     const Node* timeout = nullptr;
     const Node* allow_failure = nullptr;
+    const Node* permissions = nullptr;
   };
   struct Target {
     uint32_t first = 0;

@@ -24,19 +24,6 @@ std::string_view view(lua_State* L, int index) {
 
 bool is_author(const lua_Debug& frame) { return frame.source != nullptr && frame.source[0] == '@'; }
 
-/// `extension.lua:12`, of the innermost frame that is the author's, or empty.
-void author_place(lua_State* L, std::string& out) {
-  lua_Debug frame{};
-  for (int level = 0; lua_getstack(L, level, &frame) != 0; ++level) {
-    if (lua_getinfo(L, "Sl", &frame) != 0 && is_author(frame) && frame.currentline > 0) {
-      out = frame.source + 1;
-      out += ':' + std::to_string(frame.currentline);
-      return;
-    }
-  }
-  out.clear();
-}
-
 /// One line for each frame of the author's, innermost first; the prelude's and C's are not shown.
 void append_traceback(lua_State* L, std::string& out) {
   lua_Debug frame{};
@@ -88,13 +75,19 @@ void push_error(lua_State* L, const Error& e) {
   lua_setmetatable(L, -2);
 }
 
-/// host.raise(code, message, hint, retryable): with the author's line in front of the message.
+/// host.raise(code, message, hint, retryable, line, column): with the author's line in front of the message,
+/// unless the error is in a text that has lines of its own.
 int host_raise(lua_State* L) {
   Machine& m = Machine::of(L);
   const bool ok = m.guarded([&] {
     m.error = Error{};
-    author_place(L, m.error.message);
-    if (!m.error.message.empty()) m.error.message += ": ";
+    if (lua_type(L, 5) == LUA_TNUMBER) {
+      m.error.where.line = static_cast<uint32_t>(lua_tonumber(L, 5));
+      m.error.where.column = static_cast<uint32_t>(lua_tonumber(L, 6));
+    } else {
+      author_place(L, m.error.message);
+      if (!m.error.message.empty()) m.error.message += ": ";
+    }
     m.error.code = view(L, 1);
     m.error.message += view(L, 2);
     if (lua_type(L, 3) == LUA_TSTRING) m.error.hint = view(L, 3);
@@ -159,19 +152,33 @@ int host_nearest(lua_State* L) {
   return 1;
 }
 
-/// host.module(name) -> the module's function, not run, or nil
+/// Pushes a standard module's function, not run; false when there is no such module.
+bool push_standard(lua_State* L, std::string_view name) {
+  for (const EmbeddedModule& module : embedded_stdlib()) {
+    if (module.name != name) continue;
+    if (luaL_loadbufferx(L, module.code.data(), module.code.size(), "=stdlib", "b") != 0) lua_error(L);
+    return true;
+  }
+  return false;
+}
+
+/// host.module(name) -> the module's function, not run, and whether it is a standard one; or nothing
 int host_module(lua_State* L) {
+  const Machine& m = Machine::of(L);
+  const std::string_view name = view(L, 1);
+  const bool own = m.own_modules.find(name) != m.own_modules.end();
   lua_rawgeti(L, LUA_REGISTRYINDEX, kModules);
   lua_pushvalue(L, 1);
   lua_rawget(L, -2);
-  if (!lua_isnil(L, -1)) return 1;
-  const std::string_view name = view(L, 1);
-  for (const EmbeddedModule& module : embedded_stdlib()) {
-    if (module.name != name) continue;
-    if (luaL_loadbufferx(L, module.code.data(), module.code.size(), "=stdlib", "b") != 0) return lua_error(L);
-    return 1;
-  }
-  return 0;
+  if (lua_isnil(L, -1) && !push_standard(L, name)) return 0;
+  lua_pushboolean(L, !own);
+  return 2;
+}
+
+/// host.standard(name) -> the standard module's function, not run
+int host_standard(lua_State* L) {
+  return push_standard(L, view(L, 1)) ? 1
+                                      : luaL_error(L, "there is no standard module %s", lua_tostring(L, 1));
 }
 
 /// host.modules() -> names of the package's modules, as text
@@ -307,63 +314,19 @@ std::string cut(std::string_view text) {
   return std::string(text.substr(0, end)) + "… (" + std::to_string(text.size() - end) + " more bytes)";
 }
 
-bool matches(lua_State* L, int index, registry::Type type) {
-  const int found = lua_type(L, index);
-  switch (type) {
-    case registry::Type::nothing: return false;
-    case registry::Type::any: return true;
-    case registry::Type::boolean: return found == LUA_TBOOLEAN;
-    case registry::Type::integer: {
-      if (found != LUA_TNUMBER) return false;
-      const double number = lua_tonumber(L, index);
-      return number == std::floor(number) && std::abs(number) <= 9007199254740992.0;
-    }
-    case registry::Type::number: return found == LUA_TNUMBER;
-    case registry::Type::string: return found == LUA_TSTRING;
-    case registry::Type::table:
-    case registry::Type::list: return found == LUA_TTABLE;
-    case registry::Type::function: return found == LUA_TFUNCTION;
-  }
-  return false;
-}
-
-const char* type_name(lua_State* L, int index) {
-  const int type = lua_type(L, index);
-  if (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == nullptr) return "forge.null";
-  return type == LUA_TNONE ? "nil" : lua_typename(L, type);
-}
-
-bool wrong_argument(lua_State* L, const registry::Call& call, int first, std::string& what) {
-  const int given = lua_gettop(L) - first + 1;
-  const auto count = static_cast<int>(call.arguments.size());
-  for (int i = 0; i < count; ++i) {
-    const registry::Argument& argument = call.arguments[static_cast<size_t>(i)];
-    const int index = first + i;
-    if (lua_isnoneornil(L, index)) {
-      if (argument.optional || (argument.type == registry::Type::any && i < given)) continue;
-    } else if (matches(L, index, argument.type)) {
-      continue;
-    }
-    const std::string_view type = registry::describe(argument.type);
-    what = "argument " + std::to_string(i + 1) + " (" + std::string(argument.name) + ") must be " +
-           (type.find(' ') != std::string_view::npos ? ""
-            : type.front() == 'i'                    ? "an "
-                                                     : "a ") +
-           std::string(type) + ", found " + type_name(L, index);
-    return true;
-  }
-  if (given > count) {
-    what = "takes " +
-           std::string(count == 0   ? "no arguments"
-                       : count == 1 ? "1 argument"
-                                    : std::to_string(count) + " arguments") +
-           ", found " + std::to_string(given);
-    return true;
-  }
-  return false;
-}
-
 }  // namespace
+
+void author_place(lua_State* L, std::string& out) {
+  lua_Debug frame{};
+  for (int level = 0; lua_getstack(L, level, &frame) != 0; ++level) {
+    if (lua_getinfo(L, "Sl", &frame) != 0 && is_author(frame) && frame.currentline > 0) {
+      out = frame.source + 1;
+      out += ':' + std::to_string(frame.currentline);
+      return;
+    }
+  }
+  out.clear();
+}
 
 int raise_error(lua_State* L) {
   push_error(L, Machine::of(L).error);
@@ -431,29 +394,13 @@ int describe(lua_State* L) {
   return 0;
 }
 
-void check_arguments(lua_State* L, const registry::Call& call, int first) {
-  Machine& m = Machine::of(L);
-  bool wrong = false;
-  const bool ok = m.guarded([&] {
-    std::string what;
-    wrong = wrong_argument(L, call, first, what);
-    if (!wrong) return;
-    m.error = Error{};
-    author_place(L, m.error.message);
-    if (!m.error.message.empty()) m.error.message += ": ";
-    m.error.message += "forge." + std::string(call.name) + ": " + what;
-    m.error.code = "call.argument";
-    m.error.retryable = false;
-  });
-  if (!ok || wrong) raise_error(L);
-}
-
 void push_host(lua_State* L) {
   static constexpr luaL_Reg kFunctions[] = {
-      {"raise", host_raise},   {"rethrow", host_rethrow}, {"traceback", host_traceback},
-      {"where", host_where},   {"expired", host_expired}, {"nearest", host_nearest},
-      {"module", host_module}, {"modules", host_modules}, {"keep", host_keep},
-      {"send", host_send},     {"wait", host_wait},       {"on_error", on_error},
+      {"raise", host_raise},   {"rethrow", host_rethrow},   {"traceback", host_traceback},
+      {"where", host_where},   {"expired", host_expired},   {"nearest", host_nearest},
+      {"module", host_module}, {"standard", host_standard}, {"modules", host_modules},
+      {"keep", host_keep},     {"send", host_send},         {"wait", host_wait},
+      {"on_error", on_error},
   };
   lua_newtable(L);
   for (const luaL_Reg& function : kFunctions) {
@@ -472,6 +419,8 @@ void push_host(lua_State* L) {
     set_text(L, "name", call.name);
     lua_pushinteger(L, number - 1);
     lua_setfield(L, -2, "index");
+    lua_pushboolean(L, call.replies);
+    lua_setfield(L, -2, "replies");
     if (call.place == registry::Place::worker) {
       const lua_CFunction run = pure_call(call.name);
       if (run == nullptr)

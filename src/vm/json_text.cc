@@ -15,10 +15,20 @@ constexpr int kMaxStack = 4 * cbor::kMaxDepth + 16;
 /// Recursive descent, at most cbor::kMaxDepth levels.
 class Parser {
  public:
-  Parser(lua_State* L, std::string_view text, std::string& scratch)
-      : L_(L), begin_(text.data()), at_(begin_), end_(begin_ + text.size()), scratch_(scratch) {}
+  /// With `path`, empty, also fills the table on top of the stack with the places of all values; it stays
+  /// below the value.
+  Parser(lua_State* L, std::string_view text, std::string& scratch, std::string* path)
+      : L_(L),
+        at_(text.data()),
+        end_(at_ + text.size()),
+        counted_(at_),
+        scratch_(scratch),
+        path_(path),
+        positions_(path == nullptr ? 0 : lua_gettop(L)) {}
 
   bool document() {
+    space();
+    note(at_);
     if (!value(0)) return false;
     space();
     return at_ == end_ || fail("expected the end of the text");
@@ -38,6 +48,26 @@ class Parser {
   void space() {
     while (at_ < end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
   }
+  /// Where the value with the current path stands. Places come in the order of the text.
+  void note(const char* place) {
+    if (path_ == nullptr) return;
+    for (; counted_ < place; ++counted_) {
+      if (*counted_ == '\n') {
+        ++line_;
+        column_ = 1;
+      } else if ((static_cast<unsigned char>(*counted_) & 0xc0) != 0x80) {
+        ++column_;
+      }
+    }
+    lua_pushlstring(L_, path_->data(), path_->size());
+    lua_createtable(L_, 0, 2);
+    lua_pushnumber(L_, line_);
+    lua_setfield(L_, -2, "line");
+    lua_pushnumber(L_, column_);
+    lua_setfield(L_, -2, "column");
+    lua_rawset(L_, positions_);
+  }
+
   bool word(std::string_view w) {
     if (static_cast<size_t>(end_ - at_) < w.size() || std::string_view(at_, w.size()) != w) {
       return fail("expected a value");
@@ -211,8 +241,15 @@ class Parser {
       ++at_;
       return true;
     }
+    const size_t size = path_ == nullptr ? 0 : path_->size();
     for (int i = 1;; ++i) {
+      space();
+      if (path_ != nullptr) {
+        append_index(*path_, static_cast<size_t>(i));
+        note(at_);
+      }
       if (!value(depth + 1)) return false;
+      if (path_ != nullptr) path_->resize(size);
       lua_rawseti(L_, -2, i);
       space();
       if (at_ == end_ || (*at_ != ',' && *at_ != ']')) return fail("expected ',' or ']'");
@@ -230,14 +267,23 @@ class Parser {
       mark_empty_map(L_);
       return true;
     }
+    const size_t size = path_ == nullptr ? 0 : path_->size();
     while (true) {
       space();
+      const char* key = at_;
       if (at_ == end_ || *at_ != '"') return fail("expected a key in double quotes");
       if (!text()) return false;
+      if (path_ != nullptr) {
+        size_t length = 0;
+        const char* name = lua_tolstring(L_, -1, &length);
+        append_key(*path_, {name, length});
+        note(key);
+      }
       space();
       if (at_ == end_ || *at_ != ':') return fail("expected ':'");
       ++at_;
       if (!value(depth + 1)) return false;
+      if (path_ != nullptr) path_->resize(size);
       lua_rawset(L_, -3);
       space();
       if (at_ == end_ || (*at_ != ',' && *at_ != '}')) return fail("expected ',' or '}'");
@@ -246,10 +292,14 @@ class Parser {
   }
 
   lua_State* L_;
-  const char* begin_;
   const char* at_;
   const char* end_;
+  const char* counted_;  // line_ and column_ are of this place
+  uint32_t line_ = 1;
+  uint32_t column_ = 1;
   std::string& scratch_;
+  std::string* path_;
+  int positions_;
   const char* expected_ = "";
   const char* code_ = nullptr;
 };
@@ -305,7 +355,16 @@ void append_number(std::string& out, const cbor::Item& item) {
   out.append(buffer, static_cast<size_t>(end - buffer));
 }
 
-void append_json_item(std::string& out, cbor::Reader& in) {
+/// A line of its own, `depth` levels in.
+void append_line(std::string& out, int depth) {
+  out += '\n';
+  out.append(2 * static_cast<size_t>(depth), ' ');
+}
+
+/// `depth` is -1 for compact text.
+void append_json_item(std::string& out, cbor::Reader& in, int depth) {
+  const bool pretty = depth >= 0;
+  const int inside = pretty ? depth + 1 : depth;
   cbor::Item item = in.next();
   switch (item.type) {
     case cbor::Type::unsigned_int:
@@ -317,23 +376,22 @@ void append_json_item(std::string& out, cbor::Reader& in) {
     case cbor::Type::null:
     case cbor::Type::end: out += "null"; break;
     case cbor::Type::array:
-      out += '[';
+    case cbor::Type::map: {
+      const bool map = item.type == cbor::Type::map;
+      out += map ? '{' : '[';
       for (uint64_t i = 0; i < item.number; ++i) {
         if (i != 0) out += ',';
-        append_json_item(out, in);
+        if (pretty) append_line(out, inside);
+        if (map) {
+          append_quoted(out, in.next().text);
+          out += pretty ? ": " : ":";
+        }
+        append_json_item(out, in, inside);
       }
-      out += ']';
+      if (pretty && item.number != 0) append_line(out, depth);
+      out += map ? '}' : ']';
       break;
-    case cbor::Type::map:
-      out += '{';
-      for (uint64_t i = 0; i < item.number; ++i) {
-        if (i != 0) out += ',';
-        append_quoted(out, in.next().text);
-        out += ':';
-        append_json_item(out, in);
-      }
-      out += '}';
-      break;
+    }
   }
 }
 
@@ -406,11 +464,15 @@ void append_yaml_item(std::string& out, cbor::Reader& in, size_t indent, bool in
 
 }  // namespace
 
-bool push_json(lua_State* L, std::string_view text, std::string& scratch, Error& error) {
+bool push_json(lua_State* L, std::string_view text, std::string& scratch, Error& error, std::string* path) {
   luaL_checkstack(L, kMaxStack, "a value is nested too deeply");
-  Parser parser(L, text, scratch);
+  if (path != nullptr) lua_newtable(L);
+  Parser parser(L, text, scratch, path);
   const bool utf8 = cbor::is_utf8(text);
-  if (utf8 && parser.document()) return true;
+  if (utf8 && parser.document()) {
+    if (path != nullptr) lua_insert(L, -2);  // the table of places comes second
+    return true;
+  }
   error = Error{};
   error.retryable = false;
   if (!utf8) {
@@ -442,9 +504,9 @@ bool push_json(lua_State* L, std::string_view text, std::string& scratch, Error&
   return false;
 }
 
-void append_json(std::string& out, std::string_view cbor) {
+void append_json(std::string& out, std::string_view cbor, bool pretty) {
   cbor::Reader in(cbor);
-  append_json_item(out, in);
+  append_json_item(out, in, pretty ? 0 : -1);
 }
 
 void append_yaml(std::string& out, std::string_view cbor) {

@@ -167,6 +167,7 @@ Result<void> Machine::build() {
   arena_->set_cap(load.memory);
   lua_atpanic(L_, on_panic);
   for (const auto& [name, source] : load.modules) {
+    own_modules.insert(name);
     if (!module_names.empty()) module_names += ", ";
     module_names += '`' + name + '`';
   }

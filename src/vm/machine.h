@@ -8,6 +8,7 @@
 #include <lua.hpp>
 #include <memory>
 #include <new>
+#include <set>
 #include <string>
 
 #include "pipeline/node.h"
@@ -53,7 +54,8 @@ class Machine final : public Vm {
 
   // What the C functions work with.
   Load load;
-  std::string module_names;  // for messages
+  std::string module_names;                        // for messages
+  std::set<std::string, std::less<>> own_modules;  // names of the package's modules
   const Job* job = nullptr;
   Host* host = nullptr;
   uint32_t next_request = 1;
@@ -92,8 +94,17 @@ int raise_error(lua_State* L);
 int on_error(lua_State* L);
 /// Reads the error value at index 1 into machine.problem. To be called protected.
 int describe(lua_State* L);
-/// Checks the arguments from `first` on against the registry; raises `call.argument`.
+/// `extension.lua:12`, of the innermost frame that is the author's, or empty.
+void author_place(lua_State* L, std::string& out);
+
+// check.cc: arguments.
+
+/// Checks the arguments from `first` on against the registry; of a call that runs in the worker also the
+/// fields of its tables (the door does that for the others). Raises `call.argument`.
 void check_arguments(lua_State* L, const registry::Call& call, int first);
+/// Raises `call.argument`: "extension.lua:2: forge.CALL: WHAT"; never returns.
+int raise_argument(lua_State* L, const registry::Call& call, std::string_view what,
+                   std::string_view hint = {});
 
 // pure.cc: the calls that run in the worker.
 

@@ -39,6 +39,29 @@ TEST(Commands, ExtensionShowSaysInPlainWordsWhatItMayDo) {
   EXPECT_EQ(project.forge({"extension", "show", "exmaple"}).code, 3);
 }
 
+TEST(Commands, LogsShowsWhatWasLoggedAndAsked) {
+  Project project;
+  project.extension("t",
+                    execute("forge.log.info('hello', {n = 1}) forge.try(forge.fs.read, '/etc/hostname')"));
+  project.write("p.yaml", "p:\n  t: [{name: a}, {name: b, depends_on: [t.a]}]\n");
+  EXPECT_NE(project.forge({"logs", "p.yaml"}).out.find("p was not run yet"), std::string::npos);
+  EXPECT_EQ(project.forge({"run", "p.yaml"}).code, 0);
+  const auto all = project.forge({"logs", "p.yaml"});
+  EXPECT_EQ(all.code, 0) << all.err;
+  EXPECT_NE(all.out.find("  info  t.a  hello  {\"n\":1}\n"), std::string::npos) << all.out;
+  EXPECT_NE(all.out.find("t.b"), std::string::npos);
+  EXPECT_EQ(project.forge({"logs", "p.yaml", "t.a"}).out.find("t.b"), std::string::npos);
+  const auto audit = project.forge({"logs", "p.yaml", "t.a", "--audit"});
+  EXPECT_NE(audit.out.find("  refused  t.a  fs.read  /etc/hostname  [permission.read]\n"), std::string::npos)
+      << audit.out;
+  const auto json = events(project.forge({"logs", "p.yaml", "--audit", "--format", "json"}).out);
+  ASSERT_EQ(json.size(), 2U);
+  EXPECT_EQ(json[1]["instance"], "t.b");
+  const auto unknown = project.forge({"logs", "p.yaml", "--run", "x"});
+  EXPECT_EQ(unknown.code, 3);
+  EXPECT_NE(unknown.err.find("logs.unknown_run"), std::string::npos);
+}
+
 TEST(Commands, GraphShowsEdgesInEveryForm) {
   Project project;
   project.extension("t", execute(""));

@@ -182,12 +182,219 @@ TEST(Async, YieldInATaskGivesOthersATurn) {
             parse(R"({"order": "ababab"})"));
 }
 
-TEST(Async, WaitingForOneselfIsAnError) {
+TEST(Async, WaitingForOneselfIsAnErrorThatNamesTheTask) {
   const Outcome out = execute(R"(
     local task
     task = forge.async.spawn(function() coroutine.yield() forge.async.await(task) end)
     forge.async.await(task))");
   EXPECT_EQ(out.error.code, "async.deadlock");
+  EXPECT_EQ(
+      out.error.message,
+      "extension.lua:4: tasks that wait for each other: task 1 (spawned at extension.lua:4) awaits task 1");
+  EXPECT_FALSE(out.error.retryable);
+}
+
+TEST(Async, TasksThatWaitForEachOtherAreNamed) {
+  const Outcome out = execute(R"(
+    local a, b, c
+    a = forge.async.spawn(function() coroutine.yield() forge.async.await(b) end)
+    b = forge.async.spawn(function() coroutine.yield() forge.async.all { c } end)
+    c = forge.async.spawn(function() coroutine.yield() forge.async.await(a) end)
+    forge.async.await(a))");
+  EXPECT_EQ(out.error.code, "async.deadlock");
+  EXPECT_EQ(
+      out.error.message,
+      "extension.lua:6: tasks that wait for each other: task 1 (spawned at extension.lua:4) awaits task 2; "
+      "task 2 (spawned at extension.lua:5) awaits task 3; task 3 (spawned at extension.lua:6) awaits task 1");
+}
+
+TEST(Async, WaitingForWhatCanNeverEndNamesTheTasks) {
+  // A race is no circle until nothing else is left to happen.
+  const Outcome out = execute(R"(
+    local a, b
+    a = forge.async.spawn(function() coroutine.yield() forge.async.race { b } end)
+    b = forge.async.spawn(function() coroutine.yield() forge.async.race { a } end)
+    forge.async.await(a))");
+  EXPECT_EQ(out.error.code, "async.deadlock");
+  EXPECT_EQ(
+      out.error.message,
+      "extension.lua:6: what is awaited can never end: nothing runs and no reply is outstanding: "
+      "task 1 (spawned at extension.lua:4) awaits task 2; task 2 (spawned at extension.lua:5) awaits task 1");
+}
+
+TEST(Async, ATaskMayBeAwaitedTwice) {
+  EXPECT_EQ(outputs(execute(R"(
+    local good = forge.async.spawn(function() return 1, 2 end)
+    local bad = forge.async.spawn(function() error("no", 0) end)
+    local a, b = forge.async.await(good)
+    local c, d = forge.async.await(good)
+    local _, e = forge.try(forge.async.await, bad)
+    local _, f = forge.try(forge.async.await, bad)
+    self.outputs = { a = a, b = b, c = c, d = d, e = e.message, f = f.message })")),
+            parse(R"({"a": 1, "b": 2, "c": 1, "d": 2, "e": "no", "f": "no"})"));
+}
+
+TEST(Async, CancelDropsWhatTheTaskWaitsForAndRunsItsCleanup) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local said = {}
+    local task = forge.async.spawn(function()
+      forge.finally(function() forge.fs.read("a") said[#said + 1] = "not reached" end,
+        function() said[#said + 1] = "cleaned" end)
+      said[#said + 1] = "not reached"
+    end)
+    local ran, again = forge.async.cancel(task), forge.async.cancel(task)
+    said[#said + 1] = "after"
+    local _, e = forge.try(forge.async.await, task)
+    -- The reply to "a" comes first and is nobody's.
+    self.outputs = { said = said, ran = ran, again = again, code = e.code, message = e.message,
+      retryable = e.retryable, next = forge.fs.read("b") })",
+                            host)),
+            parse(R"({"said": ["cleaned", "after"], "ran": true, "again": false, "code": "async.cancelled",
+                      "message": "task 1 (spawned at extension.lua:4) was cancelled", "retryable": false,
+                      "next": "B"})"));
+  EXPECT_EQ(host.waits, 2);
+  EXPECT_TRUE(host.logged().empty());
+}
+
+TEST(Async, ACancelledTaskMayCatchItButNotGoOn) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local said = {}
+    local task = forge.async.spawn(function()
+      for i = 1, 3 do
+        local _, e = forge.try(forge.fs.read, "f" .. i)
+        said[i] = e.code
+      end
+      said[4] = select(2, forge.try(forge.async.spawn, print)).code
+      return "stubborn"
+    end)
+    forge.async.cancel(task)
+    self.outputs = { said = said, value = forge.async.await(task) })",
+                            host)),
+            parse(R"({"said": ["async.cancelled", "async.cancelled", "async.cancelled", "async.cancelled"],
+                      "value": "stubborn"})"));
+  // Only the first call was made.
+  EXPECT_EQ(host.calls.size(), 1U);
+}
+
+TEST(Async, CleanupsMayCall) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local said = {}
+    local function work(name)
+      return forge.finally(function() return forge.fs.read(name) .. forge.fs.read(name .. "2") end,
+        function() said[#said + 1] = forge.fs.read("clean-" .. name) end)
+    end
+    local ok, e = pcall(forge.async.all, { function() work("a") end, function() forge.fs.read("bad") end })
+    self.outputs = { said = said, code = e.code })",
+                            host)),
+            parse(R"({"said": ["CLEAN-A"], "code": "file.missing"})"));
+}
+
+TEST(Async, FinallyOutsideOfTasks) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local said = {}
+    local a, b = forge.finally(function() return 1, 2 end, function() said[#said + 1] = "one" end)
+    local _, e = forge.try(forge.finally, function() forge.fs.read("bad") end, function() said[#said + 1] = "two" end)
+    local _, both = forge.try(forge.finally, function() error("first", 0) end, function() error("second", 0) end)
+    local _, cleanup = forge.try(forge.finally, print, function() error("cleanup", 0) end)
+    self.outputs = { a = a, b = b, said = said, code = e.code, both = both.message, cleanup = cleanup.message })",
+                            host)),
+            parse(R"({"a": 1, "b": 2, "said": ["one", "two"], "code": "file.missing", "both": "first",
+                      "cleanup": "cleanup"})"));
+}
+
+TEST(Async, CancellingOneselfEndsTheTask) {
+  EXPECT_EQ(outputs(execute(R"(
+    local task, said
+    task = forge.async.spawn(function()
+      coroutine.yield()
+      forge.async.cancel(task)
+      said = "not reached"
+    end)
+    local _, e = forge.try(forge.async.await, task)
+    self.outputs = { code = e.code, said = said == nil })")),
+            parse(R"({"code": "async.cancelled", "said": true})"));
+}
+
+TEST(Async, CancellingATaskThatOnlyYields) {
+  EXPECT_EQ(outputs(execute(R"(
+    local turns = 0
+    local task = forge.async.spawn(function() while true do turns = turns + 1 coroutine.yield() end end)
+    forge.async.cancel(task)
+    self.outputs = { turns = turns, code = select(2, forge.try(forge.async.await, task)).code })")),
+            parse(R"({"turns": 1, "code": "async.cancelled"})"));
+}
+
+TEST(Async, ATaskThatWaitsForCancelledOnesIsTold) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local inner = forge.async.spawn(forge.fs.read, "a")
+    local outer = forge.async.spawn(function() return select(2, forge.try(forge.async.await, inner)).code end)
+    local group = forge.async.spawn(function() forge.async.all { function() forge.fs.read("b") end } end)
+    forge.async.cancel(inner)
+    forge.async.cancel(group)
+    self.outputs = { outer = forge.async.await(outer), group = select(2, forge.try(forge.async.await, group)).code,
+      next = forge.fs.read("c") })",
+                            host)),
+            parse(R"({"outer": "async.cancelled", "group": "async.cancelled", "next": "C"})"));
+  EXPECT_TRUE(host.logged().empty());
+}
+
+TEST(Async, ATaskThatWaitsInPlaceIsCancelledWhenItsWaitEnds) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local said, task = {}
+    task = forge.async.spawn(function()
+      coroutine.yield()
+      coroutine.wrap(function()
+        local other = forge.async.spawn(function() forge.fs.read("a") said[#said + 1] = forge.async.cancel(task) end)
+        local _, e = forge.try(forge.async.await, other)
+        said[#said + 1] = e.code
+      end)()
+      said[#said + 1] = select(2, forge.try(forge.fs.read, "b")).code
+    end)
+    forge.async.await(task)
+    self.outputs.said = said)",
+                            host)),
+            parse(R"({"said": [true, "async.cancelled", "async.cancelled"]})"));
+}
+
+TEST(Async, TheLosersOfARaceAreCleanedUpBeforeItEnds) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    local said = {}
+    local value = forge.async.race {
+      function() return forge.fs.read("a") end,
+      function() forge.finally(function() forge.fs.read("b") forge.fs.read("c") end,
+        function() forge.fs.read("d") said[#said + 1] = "cleaned" end) end,
+    }
+    self.outputs = { value = value, said = said })",
+                            host)),
+            parse(R"({"value": "A", "said": ["cleaned"]})"));
+}
+
+TEST(Async, ACleanupThatFailsIsLogged) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(outputs(execute(R"(
+    forge.async.race { function() return 1 end,
+      function() forge.finally(function() forge.fs.read("a") end, function() error("stuck", 0) end) end,
+      function() local ok = pcall(forge.fs.read, "b") error("gave up", 0) end }
+    self.outputs.n = 1)",
+                            host)),
+            parse(R"({"n": 1})"));
+  EXPECT_THAT(host.logged(),
+              ElementsAre("warn: task 3, spawned at extension.lua:3, failed after it was cancelled: "
+                          "gave up"));
+}
+
+TEST(Async, ArgumentsAreCheckedBeforeAnythingIsStarted) {
+  FakeHost host = reading_host();
+  EXPECT_EQ(execute("forge.async.all { function() forge.fs.read('a') end, 5 }", host).error.code,
+            "call.argument");
+  EXPECT_TRUE(host.calls.empty());
 }
 
 TEST(Async, AFailedTaskThatNobodyAwaitedFailsTheInstance) {
@@ -223,6 +430,14 @@ TEST(Async, ArgumentsAreChecked) {
             at + "map: there is no option `limt`; there is limit");
   EXPECT_EQ(failure("forge.async.map({}, print, { limit = 0 })"),
             at + "map: limit must be a whole number from 1, found 0");
+  EXPECT_EQ(failure("forge.async.map({}, print, 5)"),
+            at + "map: argument 3 (options) must be a table {limit}, found number");
+  EXPECT_EQ(failure("forge.async.cancel(5)"),
+            at + "cancel: argument 1 (task) must be a task that forge.async.spawn made, found number");
+  EXPECT_EQ(failure("forge.finally(5)"),
+            "extension.lua:2: forge.finally: argument 1 (f) must be a function, found number");
+  EXPECT_EQ(failure("forge.finally(print)"),
+            "extension.lua:2: forge.finally: argument 2 (cleanup) must be a function, found nil");
   EXPECT_EQ(execute("forge.async.sleep(1)").error.code, "call.unknown");
 }
 
