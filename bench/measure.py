@@ -4,7 +4,7 @@ import pathlib
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "build/release/bin/pangeo-forge"
+PROGRAM = pathlib.Path(os.environ.get("PANGEO_FORGE", ROOT / "build/release/bin/pangeo-forge"))
 
 
 def run(argv, environment=None):

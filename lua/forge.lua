@@ -133,4 +133,22 @@ end
 api.list = mark("forge.list", "list")
 api.map = mark("forge.map", "map")
 
+-- forge.download.all{ {…}, {…}, parallel = N }: what has a name is an option of the call.
+local download_all = api.download.all
+function api.download.all(files, options)
+  if type(files) == "table" and options == nil then
+    local list, named = setmetatable({}, marks.list), nil
+    for key, value in base.pairs(files) do
+      if type(key) == "number" then
+        list[key] = value
+      else
+        named = named or {}
+        named[key] = value
+      end
+    end
+    if named then files, options = list, named end
+  end
+  return download_all(files, options)
+end
+
 return forge

@@ -148,18 +148,31 @@ forge.http = {}
 ---@field url string http:// or https://
 ---@field method? string default GET, or POST where there is a body
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.request.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -170,18 +183,31 @@ function forge.http.request(request) end
 
 ---@class forge.http.get.options
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.get.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -193,18 +219,31 @@ function forge.http.get(url, options) end
 
 ---@class forge.http.head.options
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.head.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -216,18 +255,31 @@ function forge.http.head(url, options) end
 
 ---@class forge.http.post.options
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.post.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -239,18 +291,31 @@ function forge.http.post(url, options) end
 
 ---@class forge.http.put.options
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.put.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -262,18 +327,31 @@ function forge.http.put(url, options) end
 
 ---@class forge.http.patch.options
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.patch.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -285,18 +363,31 @@ function forge.http.patch(url, options) end
 
 ---@class forge.http.delete.options
 ---@field headers? table by name; a list gives the header several times
----@field query? table names and values, added to the URL's own
+---@field query? table names and values or lists of values, added to the URL's own
 ---@field json? any a value, sent as JSON
 ---@field form? table names and values, sent as application/x-www-form-urlencoded
+---@field multipart? table by name: a text, {file = path, filename = …, type = …}, {text = …, …}, or a list of these, sent as multipart/form-data; files need `read`
 ---@field body? string any bytes
----@field timeout? number seconds, over all redirects; default 60
+---@field body_file? string path of a file that is sent, of any size; needs `read`
+---@field to_file? string path that the body of an answer of status 2xx is written to, of any size; needs `write`; the answer then has `path` and `size` in place of `body`
+---@field token? string sent as `Authorization: Bearer`; dropped, as Authorization and Cookie are, when a redirect leads to another host or port, or from https to http
+---@field user? string with `password`, sent as basic credentials; dropped as `token` is
+---@field password? string default empty
+---@field timeout? number seconds of each attempt, over all redirects; default 60
 ---@field connect_timeout? number seconds; default 10
+---@field max_size? integer bytes of the body; default 15 MiB, the most in memory, and none with to_file
+---@field follow? boolean whether redirects are followed; default true
+---@field max_redirects? integer from 0 to 50; default 10
+---@field retry? any attempts in all, or {attempts, delay = 0.5 (seconds, doubled each time), max_delay = 30 (seconds), any_method = false}: after failures of the connection and the statuses 408, 429, 500, 502, 503 and 504, as Retry-After says, if that is within max_delay; not for POST and PATCH unless any_method is true
+---@field proxy? string http://[user:password@]host:port, the host named by an entry of `http` itself; it looks the names up, so that private addresses cannot be told: every host asked through it needs an entry without a wildcard that a person wrote
 ---@field raise? boolean a status of 400 or more is an error; default false
 
 ---@class forge.http.delete.result
 ---@field status integer such as 200
 ---@field headers table by lower-case name; repeated ones joined by ", "
----@field body string any bytes, at most 15 MiB
+---@field body? string any bytes, at most 15 MiB; none where it is in a file
+---@field path? string of the file, with to_file
+---@field size? integer bytes of the file, with to_file
 ---@field url string after redirects
 ---@field json function answer:json() decodes the body
 
@@ -305,6 +396,44 @@ function forge.http.patch(url, options) end
 ---@param options? forge.http.delete.options as in http.request
 ---@return forge.http.delete.result # the answer
 function forge.http.delete(url, options) end
+
+forge.download = {}
+
+---@class forge.download.file.options
+---@field sha256? string 64 hexadecimal digits; nothing else appears under the path
+---@field md5? string 32 hexadecimal digits, for lists that have nothing better
+---@field mirrors? any[] further URLs, tried in turn; each needs its permission
+---@field headers? table by name; Authorization and Cookie are not sent to mirrors and redirects of another host or port
+---@field token? string sent as `Authorization: Bearer`, as far as Authorization is
+---@field user? string with `password`, sent as basic credentials, as far as Authorization is
+---@field password? string default empty
+---@field timeout? number seconds, over all sources; default none, but a minute without a byte is a break
+---@field max_size? integer bytes; default none
+---@field cache? boolean whether files are taken from, and kept in, the cache of the state folder; default true where sha256 is given and no credentials are
+
+---@class forge.download.file.result
+---@field path string as it was given
+---@field size integer bytes
+---@field sha256 string of the file, also where none was expected
+---@field md5? string where it was expected
+---@field from_cache boolean whether no server was asked
+---@field url string the source that it came from, before redirects
+
+---Fetches a file, which appears under its name as a whole or not at all; a break is gone on with, also in the next attempt. Needs `http` for the host of the URL, of each mirror and each redirect, and `write` for the path.
+---@param url string http:// or https://; file:// where `read` covers the path
+---@param path string relative to the work folder, or absolute; its folder must be there
+---@param options? forge.download.file.options what is expected, and how to get it
+---@return forge.download.file.result # what came
+function forge.download.file(url, path, options) end
+
+---@class forge.download.all.options
+---@field parallel? integer files at a time, from 1 to 64; default 16
+
+---Fetches many files at a time. The error names the first file that failed; those that came stay.
+---@param files any[] tables {url = …, path = …} with the options of download.file; `parallel` may stand in the same table
+---@param options? forge.download.all.options for all of them
+---@return any[] # what download.file returns, in the same order
+function forge.download.all(files, options) end
 
 forge.git = {}
 

@@ -20,6 +20,7 @@
 #include "api/paths.h"
 #include "api/secrets.h"
 #include "registry/calls.h"
+#include "services/download.h"
 #include "services/files.h"
 #include "services/http.h"
 
@@ -41,6 +42,7 @@ class Hall {
 
   asio::thread_pool& pool();  // two threads, for files
   services::Http& http();
+  services::Downloads& downloads();
 
   asio::io_context& loop;
   Sink& sink;
@@ -50,10 +52,15 @@ class Hall {
   uint32_t refused = 0;
   services::IoRunner* io = nullptr;
   std::filesystem::path cache;
+  std::filesystem::path download_cache;  // empty: none
 
  private:
+  services::Http::Post post();
+  services::Http::After after();
+
   std::unique_ptr<asio::thread_pool> pool_;
   std::unique_ptr<services::Http> http_;
+  std::unique_ptr<services::Downloads> downloads_;
 };
 
 /// An entry of the `http` permission, taken apart.
@@ -119,6 +126,7 @@ std::span<const Handled> fs_calls();
 std::span<const Handled> http_calls();
 std::span<const Handled> git_calls();
 std::span<const Handled> archive_calls();
+std::span<const Handled> download_calls();
 std::span<const Handled> process_calls();
 std::span<const Handled> env_calls();
 std::span<const Handled> secret_calls();

@@ -1,6 +1,7 @@
 #include "api/door.h"
 
 #include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
 #include <cstdlib>
 
 #include "api/attempt.h"
@@ -14,8 +15,8 @@ namespace {
 const std::vector<Handler>& handlers() {
   static const std::vector<Handler> all = [] {
     std::vector<Handler> out(registry::calls().size(), nullptr);
-    for (auto space : {log_calls(), fs_calls(), http_calls(), git_calls(), archive_calls(), process_calls(),
-                       env_calls(), secret_calls(), time_calls()}) {
+    for (auto space : {log_calls(), fs_calls(), http_calls(), download_calls(), git_calls(), archive_calls(),
+                       process_calls(), env_calls(), secret_calls(), time_calls()}) {
       for (const Handled& handled : space) {
         if (const int at = registry::find(handled.name); at >= 0)
           out[static_cast<size_t>(at)] = handled.handler;
@@ -71,6 +72,7 @@ class DoorImpl final : public Door {
     hall_.io = &runner;
     hall_.cache = std::move(cache);
   }
+  void set_download_cache(std::filesystem::path folder) override { hall_.download_cache = std::move(folder); }
 
  private:
   Hall hall_;
@@ -95,6 +97,7 @@ std::unique_ptr<Door> Door::make(asio::io_context& loop, Sink& sink, std::filesy
 }
 
 Hall::~Hall() {
+  downloads_.reset();
   http_.reset();
   // Every session is closed by now, so that what still runs ends soon; what waits is dropped.
   if (pool_) {
@@ -113,10 +116,30 @@ services::Http& Hall::http() {
     services::Http::Options options;
     // OpenSSL's own variable: sites with an authority of their own set it for all programs.
     if (const char* file = std::getenv("SSL_CERT_FILE"); file != nullptr) options.ca_file = file;
-    http_ =
-        services::Http::make([this](std::function<void()> f) { asio::post(loop, std::move(f)); }, options);
+    options.after = after();
+    http_ = services::Http::make(post(), options);
   }
   return *http_;
+}
+
+services::Downloads& Hall::downloads() {
+  if (!downloads_) downloads_ = services::Downloads::make(http(), post(), after(), download_cache);
+  return *downloads_;
+}
+
+services::Http::Post Hall::post() {
+  return [this](std::function<void()> f) { asio::post(loop, std::move(f)); };
+}
+
+services::Http::After Hall::after() {
+  return [this](Milliseconds wait, std::function<void()> f) -> std::function<void()> {
+    auto timer = std::make_shared<asio::steady_timer>(loop);
+    timer->expires_after(wait);
+    timer->async_wait([timer, f = std::move(f)](std::error_code code) {
+      if (!code) f();
+    });
+    return [timer] { timer->cancel(); };
+  };
 }
 
 Error Attempt::refuse(const registry::Call& call, registry::Permission permission, std::string_view tried,

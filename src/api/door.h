@@ -87,6 +87,8 @@ class Door {
   /// What git and archive calls run through; it outlives the door. `cache` is the folder that mirrors of
   /// repositories are kept in, shared by runs; empty: none are kept.
   virtual void set_io(services::IoRunner& runner, std::filesystem::path cache) = 0;
+  /// Where downloads with a known SHA-256 are kept, shared by runs. Before the first call.
+  virtual void set_download_cache(std::filesystem::path folder) = 0;
   virtual uint32_t refused() const = 0;
 };
 

@@ -52,6 +52,7 @@ Runner::Runner(RunnerParts parts)
       grace_timer_(parts_.loop),
       scheduler_(pipeline_, {parts_.max_parallel, parts_.fail_fast}, *this) {
   door_->set_io(io_, layout_.cache());
+  door_->set_download_cache(layout_.cache() / "downloads");
   infos_.reserve(records_.size());
   for (uint32_t i = 0; i < records_.size(); ++i) {
     const std::string& type = pipeline_.sections[pipeline_.instances[i].section].type;

@@ -317,6 +317,16 @@ Result<void> Folder::append(std::string_view path, std::string_view content) con
   return {};
 }
 
+Result<UniqueFd> Folder::open_file(std::string_view path) const {
+  return open_file("read", path, O_RDONLY, 0);
+}
+
+Result<FileTarget> Folder::target(std::string_view path) const {
+  auto at = parent("write", path);
+  if (!at) return tl::unexpected(at.error());
+  return FileTarget{std::make_shared<const UniqueFd>(std::move(at->fd)), std::move(at->name), shown(path)};
+}
+
 Result<bool> Folder::exists(std::string_view path) const {
   if (auto ok = check(path); !ok) return tl::unexpected(ok.error());
   UniqueFd fd(open_beneath(path, O_PATH | O_NOFOLLOW, 0));

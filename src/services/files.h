@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,15 @@ struct Located {
   FileType type = FileType::other;
 };
 
+/// Where a file will appear: a folder that was opened beneath what is granted, and a name in it. Whoever
+/// makes the file does all by this descriptor and this one name, so that no link that is swapped in leads
+/// elsewhere.
+struct FileTarget {
+  std::shared_ptr<const UniqueFd> folder;
+  std::string name;
+  std::string text;  // the path, for messages
+};
+
 /// An opened folder; paths are relative to it, `.` is itself.
 ///
 /// Errors of all functions: `file.path` (empty, absolute, `..`, a NUL byte, too long), `file.outside` (a
@@ -68,6 +78,10 @@ class Folder {
   /// Replaces or makes the file as a whole, keeping the mode of one that is there.
   Result<void> write(std::string_view path, std::string_view content) const;
   Result<void> append(std::string_view path, std::string_view content) const;
+  /// A regular file, opened for reading.
+  Result<UniqueFd> open_file(std::string_view path) const;
+  /// The folder of a file that will be written, and its name there.
+  Result<FileTarget> target(std::string_view path) const;
   /// A symbolic link counts as something, whether or not it leads anywhere.
   Result<bool> exists(std::string_view path) const;
   /// Of the link itself where the last part of the path is one.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <mutex>
 
 #include "base/digest.h"
 #include "base/places.h"
@@ -14,14 +16,6 @@ namespace pf::services {
 namespace {
 
 using std::chrono::steady_clock;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 Result<const pf_net_table*> load(const std::filesystem::path& path) {
   const auto failed = [&](const std::string& why) {
@@ -50,60 +44,9 @@ struct Raw {
   uint64_t id = 0;
   int outcome = 0;
   int status = 0;
+  bool by_source = false;  // where it was stopped
   std::string message, headers, body;
 };
-
-Headers parse_headers(std::string_view block) {
-  Headers out;
-  while (!block.empty()) {
-    size_t end = block.find('\n');
-    std::string_view line = block.substr(0, end);
-    block.remove_prefix(end == std::string_view::npos ? block.size() : end + 1);
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    const auto trim = [](std::string_view text) {
-      while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-      while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-      return text;
-    };
-    if (line.empty()) continue;
-    if (line[0] == ' ' || line[0] == '\t') {  // a folded line goes on with the last value
-      if (!out.empty()) out.back().second += " " + std::string(trim(line));
-      continue;
-    }
-    const size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
-    out.emplace_back(lower(trim(line.substr(0, colon))), trim(line.substr(colon + 1)));
-  }
-  Headers joined;
-  std::map<std::string, size_t> at;
-  for (auto& [name, value] : out) {
-    if (auto [found, fresh] = at.try_emplace(name, joined.size()); fresh)
-      joined.emplace_back(name, value);
-    else
-      joined[found->second].second += ", " + value;
-  }
-  return joined;
-}
-
-const std::string* find(const Headers& headers, std::string_view name) {
-  for (const auto& [key, value] : headers) {
-    if (lower(key) == name) return &value;
-  }
-  return nullptr;
-}
-
-void drop(Headers& headers, std::initializer_list<std::string_view> names) {
-  std::erase_if(headers, [&](const auto& header) {
-    return std::find(names.begin(), names.end(), lower(header.first)) != names.end();
-  });
-}
-
-// Credentials stay with the host that they were meant for. From http to https of the same host is no change.
-bool same_place(const Url& a, const Url& b) {
-  if (a.host != b.host || a.v6 != b.v6) return false;
-  if (a.scheme == b.scheme && a.port == b.port) return true;
-  return a.scheme == "http" && a.port == 80 && b.scheme == "https" && b.port == 443;
-}
 
 Error make_error(std::string code, std::string message, std::string hint, bool retryable) {
   Error error;
@@ -116,16 +59,72 @@ Error make_error(std::string code, std::string message, std::string hint, bool r
 
 struct Pending {
   HttpRequest request;
+  std::unique_ptr<HttpRequest> first;  // as it was asked for, where it may be repeated
   Http::Check check;
   Http::Done done;
   int hop = 0;
+  int attempt = 1;
+  std::function<void()> not_yet;  // takes that back
   steady_clock::time_point deadline;
 };
+
+bool repeatable(const HttpRequest& r) {
+  if (r.retry.attempts <= 1) return false;
+  return r.retry.any_method || r.method == "GET" || r.method == "HEAD" || r.method == "OPTIONS" ||
+         r.method == "TRACE" || r.method == "PUT" || r.method == "DELETE";
+}
+
+// The connection failed, before or amid the answer.
+bool broken(int outcome) {
+  return outcome == PF_NET_RESOLVE || outcome == PF_NET_CONNECT || outcome == PF_NET_BROKEN ||
+         outcome == PF_NET_CONNECT_TIMEOUT || outcome == PF_NET_TLS;
+}
+
+/// Source and sink of one hop, for as long as the module may call them.
+struct Stream {
+  std::shared_ptr<BodySource> source;
+  std::shared_ptr<BodySink> sink;
+  bool taken = false;
+  bool source_failed = false;
+};
+
+pf_net_body stream_begin(void* context, int status, const char* headers, size_t size) {
+  auto& s = *static_cast<Stream*>(context);
+  try {
+    switch (s.sink->begin(status, parse_headers({headers, size}))) {
+      case BodySink::Where::take: s.taken = true; return PF_NET_TAKE;
+      case BodySink::Where::keep: return PF_NET_KEEP;
+      case BodySink::Where::stop: break;
+    }
+  } catch (const std::exception&) {  // no memory for the headers
+  }
+  return PF_NET_STOP;
+}
+
+int stream_write(void* context, const char* data, size_t size) {
+  return static_cast<Stream*>(context)->sink->write({data, size}) ? 0 : -1;
+}
+
+ptrdiff_t stream_read(void* context, char* buffer, size_t size) {
+  auto& s = *static_cast<Stream*>(context);
+  const ptrdiff_t got = s.source->read(buffer, size);
+  s.source_failed = s.source_failed || got < 0;
+  return got;
+}
+
+int stream_rewind(void* context) {
+  auto& s = *static_cast<Stream*>(context);
+  s.source_failed = s.source_failed || !s.source->rewind();
+  return s.source_failed ? -1 : 0;
+}
+
+void stream_release(void* context) { delete static_cast<Stream*>(context); }
 
 Error error_of(const Raw& raw, const Pending& p) {
   const std::string what = p.request.method + " " + p.request.url.text();
   switch (raw.outcome) {
     case PF_NET_TIMEOUT:
+    case PF_NET_CONNECT_TIMEOUT:
       return make_error("http.timeout", what + ": no whole answer in time: " + raw.message,
                         "give a longer `timeout` (seconds), or try again later", true);
     case PF_NET_RESOLVE:
@@ -150,7 +149,13 @@ Error error_of(const Raw& raw, const Pending& p) {
                         what + ": the answer is larger than " + std::to_string(p.request.max_body) +
                             " bytes, or its headers than " + std::to_string(kMaxHttpHeaders),
                         "ask for less, in several requests", false);
+    case PF_NET_STOPPED: return raw.by_source ? p.request.source->failure() : p.request.sink->failure();
+    case PF_NET_PROXY:
+      return make_error(
+          "http.proxy", what + ": the proxy " + p.request.proxy->place() + " refuses: " + raw.message,
+          "check which hosts and ports the proxy lets through, and its user and password in `proxy`", false);
     case PF_NET_PROTOCOL:
+    case PF_NET_BROKEN:
       return make_error("http.protocol", what + ": the answer is cut off or no HTTP: " + raw.message,
                         "check that an HTTP server answers on that port", true);
     default:
@@ -168,6 +173,9 @@ class Client final : public Http {
 
   ~Client() override {
     *alive_ = nullptr;
+    for (auto& [id, p] : pending_) {
+      if (p.not_yet) p.not_yet();
+    }
     if (handle_ != nullptr) table_->destroy(handle_);
   }
 
@@ -178,15 +186,18 @@ class Client final : public Http {
     const uint64_t id = next_++;
     Pending& p = pending_[id];
     p.request = std::move(request);
+    if (repeatable(p.request) && options_.after) p.first = std::make_unique<HttpRequest>(p.request);
     p.check = std::move(check);
     p.done = std::move(done);
-    p.deadline = steady_clock::now() + p.request.timeout;
-    if (auto sent = send(id, p); !sent) end_later(id, std::move(sent.error()));
+    if (auto sent = start_attempt(id, p); !sent) end_later(id, std::move(sent.error()));
     return id;
   }
 
   void cancel(uint64_t id) override {
-    if (pending_.erase(id) != 0 && handle_ != nullptr) table_->cancel(handle_, id);
+    auto node = pending_.extract(id);
+    if (node.empty()) return;
+    if (node.mapped().not_yet) node.mapped().not_yet();
+    if (handle_ != nullptr) table_->cancel(handle_, id);
   }
 
   Result<std::string> to_ascii(const std::string& host) override {
@@ -217,6 +228,13 @@ class Client final : public Http {
     return {};
   }
 
+  Result<void> start_attempt(uint64_t id, Pending& p) {
+    p.hop = 0;
+    p.deadline = steady_clock::now() + p.request.timeout;
+    return send(id, p);
+  }
+
+  // Sends the next hop.
   Result<void> send(uint64_t id, Pending& p) {
     HttpRequest& r = p.request;
     if (r.url.international()) {
@@ -228,12 +246,12 @@ class Client final : public Http {
     if (!access) return tl::unexpected(access.error());
     if (auto ready = start(); !ready) return ready;
     const auto left = std::chrono::duration_cast<Milliseconds>(p.deadline - steady_clock::now());
-    if (left.count() <= 0) {
+    if (r.timeout.count() > 0 && left.count() <= 0) {
       return fail("http.timeout", r.method + " " + r.url.text() + ": no time is left after redirects",
                   "give a longer `timeout` (seconds), or try again later");
     }
     if (!r.url.user.empty()) {
-      if (find(r.headers, "authorization") == nullptr) {
+      if (find_header(r.headers, "authorization") == nullptr) {
         r.headers.emplace_back("Authorization", "Basic " + base64_encode(r.url.user));
       }
       r.url.user.clear();
@@ -251,17 +269,45 @@ class Client final : public Http {
     out.url = url.c_str();
     out.headers = headers.data();
     out.header_count = r.headers.size();
-    out.has_body = r.body.has_value() ? 1 : 0;
+    out.has_body = r.body.has_value() || r.source ? 1 : 0;
     out.body = r.body ? r.body->data() : nullptr;
-    out.body_size = r.body ? r.body->size() : 0;
-    out.timeout_ms = static_cast<uint32_t>(std::min<int64_t>(left.count(), INT32_MAX));
-    out.connect_timeout_ms =
-        static_cast<uint32_t>(std::clamp<int64_t>(r.connect_timeout.count(), 1, out.timeout_ms));
+    out.body_size = r.body ? r.body->size() : r.source ? r.source->size() : 0;
+    const int64_t most = r.timeout.count() > 0 ? std::min<int64_t>(left.count(), INT32_MAX) : INT32_MAX;
+    out.timeout_ms = r.timeout.count() > 0 ? static_cast<uint32_t>(most) : 0;
+    out.connect_timeout_ms = static_cast<uint32_t>(std::clamp<int64_t>(r.connect_timeout.count(), 1, most));
+    out.stall_ms = static_cast<uint32_t>(std::clamp<int64_t>(r.stall.count(), 0, INT32_MAX));
     out.max_body = r.max_body;
+    out.max_kept = r.max_kept;
+    out.cut_kept = r.cut_kept ? 1 : 0;
     out.max_headers = kMaxHttpHeaders;
+    out.raw = r.raw ? 1 : 0;
+    out.bulk = r.bulk ? 1 : 0;
     out.allow_private = access->private_addresses ? 1 : 0;
     out.user_agent = agent.c_str();
     out.ca_file = options_.ca_file.empty() ? nullptr : options_.ca_file.c_str();
+    std::string proxy, proxy_user;
+    if (r.proxy) {
+      proxy = "http://" + (r.proxy->v6 ? "[" + r.proxy->host + "]" : r.proxy->host) + ":" +
+              std::to_string(r.proxy->port);
+      proxy_user = r.proxy->user;
+      out.proxy = proxy.c_str();
+      out.proxy_user = proxy_user.empty() ? nullptr : proxy_user.c_str();
+    }
+    pf_net_stream stream{};
+    if (r.source || r.sink) {
+      if (r.source && !r.source->rewind()) return tl::unexpected(r.source->failure());
+      if (r.source) {
+        stream.read = stream_read;
+        stream.rewind = stream_rewind;
+      }
+      if (r.sink) {
+        stream.begin = stream_begin;
+        stream.write = stream_write;
+      }
+      stream.release = stream_release;
+      out.stream = &stream;
+      out.stream_context = new Stream{r.source, r.sink};
+    }
     if (table_->submit(handle_, &out) != 0) {
       return fail("http.internal", r.method + " " + url + ": the HTTP module takes no request",
                   "check this machine's free memory and limit of threads");
@@ -276,55 +322,110 @@ class Client final : public Http {
     raw->id = response->id;
     raw->outcome = response->outcome;
     raw->status = response->status;
+    const auto* stream = static_cast<Stream*>(response->stream_context);
     if (response->outcome == PF_NET_OK) {
       raw->headers.assign(response->headers, response->headers_size);
       raw->body.assign(response->body, response->body_size);
+      if (stream != nullptr && stream->taken && !stream->sink->end()) raw->outcome = PF_NET_STOPPED;
     } else {
       raw->message = response->message;
+      raw->by_source = stream != nullptr && stream->source_failed;
     }
-    self->post_([alive = self->alive_, raw] {
-      if (*alive != nullptr) (*alive)->answered(*raw);
+    // Of those that come in a row, one call of the owner's thread takes all.
+    bool first = false;
+    {
+      std::lock_guard lock(self->answers_mutex_);
+      first = self->answers_.empty();
+      self->answers_.push_back(std::move(raw));
+    }
+    if (!first) return;
+    self->post_([alive = self->alive_] {
+      if (*alive != nullptr) (*alive)->take_answers(alive);
     });
+  }
+
+  // The owner may destroy this object in the midst of it.
+  void take_answers(const std::shared_ptr<Client*>& alive) {
+    std::vector<std::shared_ptr<Raw>> all;
+    {
+      std::lock_guard lock(answers_mutex_);
+      all.swap(answers_);
+    }
+    for (const auto& raw : all) {
+      if (*alive == nullptr) return;
+      answered(*raw);
+    }
   }
 
   void answered(Raw& raw) {
     auto found = pending_.find(raw.id);
     if (found == pending_.end()) return;  // cancelled meanwhile
     Pending& p = found->second;
-    if (raw.outcome != PF_NET_OK) return end(raw.id, tl::unexpected(error_of(raw, p)));
+    if (raw.outcome != PF_NET_OK) {
+      if (broken(raw.outcome) && again(raw.id, p, nullptr)) return;
+      return end(raw.id, tl::unexpected(error_of(raw, p)));
+    }
     HttpResponse response;
     response.status = raw.status;
     response.headers = parse_headers(raw.headers);
     const bool redirect =
         raw.status == 301 || raw.status == 302 || raw.status == 303 || raw.status == 307 || raw.status == 308;
-    const std::string* location = redirect ? find(response.headers, "location") : nullptr;
-    if (location != nullptr) {
+    const std::string* location = redirect ? find_header(response.headers, "location") : nullptr;
+    if (location != nullptr && p.request.follow) {
       if (auto sent = follow(raw.id, p, raw.status, *location); !sent)
         end(raw.id, tl::unexpected(sent.error()));
       return;
     }
+    if (retryable_status(raw.status) && again(raw.id, p, find_header(response.headers, "retry-after")))
+      return;
     response.body = std::move(raw.body);
     response.url = p.request.url;
+    response.attempts = p.attempt;
     end(raw.id, std::move(response));
+  }
+
+  // Whether the request is made once more, after a while.
+  bool again(uint64_t id, Pending& p, const std::string* retry_after) {
+    if (!p.first || p.attempt >= p.first->retry.attempts) return false;
+    const HttpRetry& retry = p.first->retry;
+    Milliseconds wait = backoff(retry.delay, retry.max_delay, p.attempt + 1);
+    if (retry_after != nullptr) {
+      const auto now =
+          std::chrono::duration_cast<std::chrono::seconds>(Clock::system().wall().time_since_epoch());
+      const auto asked = parse_retry_after(*retry_after, now.count());
+      if (asked && *asked > retry.max_delay) return false;
+      if (asked) wait = std::max(wait, *asked);
+    }
+    ++p.attempt;
+    p.not_yet = options_.after(wait, [this, alive = alive_, id] {
+      if (*alive == nullptr) return;
+      auto found = pending_.find(id);
+      if (found == pending_.end()) return;
+      found->second.not_yet = nullptr;
+      found->second.request = *found->second.first;
+      if (auto sent = start_attempt(id, found->second); !sent) end(id, tl::unexpected(sent.error()));
+    });
+    return true;
   }
 
   Result<void> follow(uint64_t id, Pending& p, int status, const std::string& location) {
     HttpRequest& r = p.request;
-    if (++p.hop > kMaxRedirects) {
+    if (++p.hop > r.max_redirects) {
       return refuse(
           "http.redirects",
-          r.method + " " + r.url.text() + ": more than " + std::to_string(kMaxRedirects) + " redirects",
+          r.method + " " + r.url.text() + ": more than " + std::to_string(r.max_redirects) + " redirects",
           "ask for the address that the server redirects to, if it is not a circle");
     }
     auto next = resolve(r.url, location);
     if (!next) return tl::unexpected(next.error());
-    if (!same_place(r.url, *next)) drop(r.headers, {"authorization", "cookie"});
+    if (!same_place(r.url, *next)) drop_headers(r.headers, {"authorization", "cookie"});
     const bool to_get =
         (status == 303 && r.method != "HEAD") || ((status == 301 || status == 302) && r.method == "POST");
     if (to_get) {  // RFC 9110, section 15.4
       r.method = "GET";
       r.body.reset();
-      drop(r.headers, {"content-type", "content-encoding", "content-language", "content-location"});
+      r.source.reset();
+      drop_headers(r.headers, {"content-type", "content-encoding", "content-language", "content-location"});
     }
     r.url = std::move(*next);
     return send(id, p);
@@ -348,6 +449,8 @@ class Client final : public Http {
   uint64_t next_ = 1;
   std::map<uint64_t, Pending> pending_;
   std::shared_ptr<Client*> alive_ = std::make_shared<Client*>(this);
+  std::mutex answers_mutex_;  // guards the next
+  std::vector<std::shared_ptr<Raw>> answers_;
 };
 
 }  // namespace

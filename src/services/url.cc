@@ -256,6 +256,24 @@ Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
+Result<std::string> parse_file_url(std::string_view text) {
+  const auto wrong = [&](std::string_view why) {
+    return refuse("http.url", "'" + shorten(text, 200) + "' is no usable URL: " + std::string(why),
+                  "write it as file:///absolute/path");
+  };
+  if (lower(text.substr(0, 7)) != "file://") return wrong("it does not begin with file://");
+  std::string_view rest = text.substr(7);
+  if (lower(rest.substr(0, 10)) == "localhost/") rest.remove_prefix(9);
+  if (rest.empty() || rest.front() != '/')
+    return wrong("a file lies on this machine, under an absolute path");
+  if (rest.find_first_of("?#") != std::string_view::npos) {
+    return wrong("a file has no query or fragment; '?' and '#' in its name are written %3F and %23");
+  }
+  std::string path = percent_decode(rest);
+  if (path.find('\0') != std::string::npos) return wrong("its path holds a NUL byte");
+  return path;
+}
+
 Result<Url> resolve(const Url& base, std::string_view reference) {
   while (!reference.empty() && (reference.front() == ' ' || reference.front() == '\t'))
     reference.remove_prefix(1);

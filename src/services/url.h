@@ -48,6 +48,10 @@ bool matches(const HostPattern& pattern, const Url& url);
 /// Text that is not ASCII is left as it is. Error `http.url`.
 Result<std::string> normal_host(std::string_view text, bool& v6);
 
+/// The absolute path that a file:// URL names, percent-decoded. Error `http.url`: a host other than
+/// localhost, a query, no absolute path, or a NUL byte in it.
+Result<std::string> parse_file_url(std::string_view text);
+
 /// Percent-encodes all but unreserved characters (RFC 3986).
 std::string percent_encode(std::string_view text);
 

@@ -221,14 +221,14 @@ TEST_F(HttpApi, MistakesInTheTable) {
   EXPECT_EQ(with("json", Json::binary({255})),
             "forge.http.request: `json` holds what JSON cannot: bytes that are no UTF-8, NaN or infinity");
   EXPECT_EQ(bad({{"url", url_}, {"json", 1}, {"body", "x"}}),
-            "forge.http.request: `json`, `form` and `body` exclude each other");
+            "forge.http.request: `json`, `form`, `body`, `body_file` and `multipart` exclude each other");
   EXPECT_EQ(bad({{"url", url_}, {"method", "HEAD"}, {"body", "x"}}),
             "forge.http.request: a HEAD request has no body");
   EXPECT_EQ(with("timeout", "5"), "forge.http.request: `timeout` must be a number, is a string");
   EXPECT_EQ(with("timeout", std::numeric_limits<double>::quiet_NaN()),
             "forge.http.request: `timeout` must be a number, is one that is not finite");
   EXPECT_EQ(error("http.request", {{{"url", url_}, {"timeout", "5"}}}).hint,
-            "timeout: seconds, over all redirects; default 60");
+            "timeout: seconds of each attempt, over all redirects; default 60");
   for (const Json& seconds : {Json(0), Json(-1), Json(86401)}) {
     EXPECT_EQ(with("timeout", seconds),
               "forge.http.request: `timeout` must be a number of seconds, from 0.001 to 86400");

@@ -3,49 +3,18 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <deque>
-
 #include "base/places.h"
 #include "services/net_module.h"
 #include "support/http_peers.h"
+#include "support/owner.h"
 
 namespace pf::services {
 namespace {
 
 using test::Nginx;
+using test::Owner;
 using test::RawServer;
 using Then = RawServer::Reply::Then;
-
-/// The owner's thread: runs what is posted, until something is done.
-class Owner {
- public:
-  Http::Post post() {
-    return [this](std::function<void()> f) {
-      std::lock_guard lock(mutex_);
-      posted_.push_back(std::move(f));
-      ready_.notify_one();
-    };
-  }
-  void run_until(const bool& done) {
-    while (!done && !testing::Test::HasFatalFailure()) step();
-  }
-  void step() {
-    std::function<void()> next;
-    {
-      std::unique_lock lock(mutex_);
-      ASSERT_TRUE(ready_.wait_for(lock, std::chrono::seconds(60), [&] { return !posted_.empty(); }));
-      next = std::move(posted_.front());
-      posted_.pop_front();
-    }
-    next();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable ready_;
-  std::deque<std::function<void()>> posted_;
-};
 
 class HttpTest : public testing::Test {
  protected:

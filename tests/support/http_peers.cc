@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 namespace pf::test {
@@ -74,8 +76,8 @@ std::unique_ptr<Nginx> Nginx::start(const Options& options, std::string& why) {
   std::string listen = "listen 127.0.0.1:" + std::to_string(out->port_) + ";\n";
   std::string inherited = "NGINX=" + std::to_string(fds[0]) + ";";
   if (options.tls) {
-    listen += "listen 127.0.0.1:" + std::to_string(out->tls_port_) + " ssl;\nssl_certificate " + home +
-              "/cert.pem;\nssl_certificate_key " + home + "/key.pem;\n";
+    listen += "listen 127.0.0.1:" + std::to_string(out->tls_port_) + (options.http2 ? " ssl http2" : " ssl") +
+              ";\nssl_certificate " + home + "/cert.pem;\nssl_certificate_key " + home + "/key.pem;\n";
     inherited += std::to_string(fds[1]) + ";";
   }
   const std::string log = home + "/error.log";
@@ -118,6 +120,57 @@ std::unique_ptr<Nginx> Nginx::start(const Options& options, std::string& why) {
 }
 
 Nginx::~Nginx() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGTERM);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+std::unique_ptr<Tinyproxy> Tinyproxy::start(std::string& why) {
+  const std::string program = find_program("tinyproxy");
+  if (program.empty()) {
+    why = "tinyproxy is not installed (package tinyproxy-bin)";
+    return nullptr;
+  }
+  std::unique_ptr<Tinyproxy> out(new Tinyproxy);
+  const std::string config = out->folder_.path() / "tinyproxy.conf";
+  const std::string log = out->folder_.path() / "log";
+  // It takes no socket that listens already: a port that was free a moment ago may be gone, and then it says
+  // so.
+  for (int tries = 0; tries < 5; ++tries) {
+    ::close(listen_on_loopback(out->port_));
+    std::ofstream(config) << "Port " << out->port_
+                          << "\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 60\nLogFile \"" << log
+                          << "\"\nLogLevel Error\nMaxClients 50\n";
+    const pid_t parent = ::getpid();
+    out->pid_ = ::fork();
+    if (out->pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+      const int null = ::open("/dev/null", O_RDWR);
+      ::dup2(null, 1);
+      ::dup2(null, 2);
+      if (::getppid() != parent) ::_exit(127);
+      ::execl(program.c_str(), program.c_str(), "-d", "-c", config.c_str(), nullptr);
+      ::_exit(127);
+    }
+    // It is there when it answers, and was too late for the port when it has ended.
+    while (out->pid_ > 0 && ::waitpid(out->pid_, nullptr, WNOHANG) == 0) {
+      const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      sockaddr_in address{};
+      address.sin_family = AF_INET;
+      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      address.sin_port = htons(out->port_);
+      const bool there = ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+      ::close(fd);
+      if (there) return out;
+      ::sched_yield();
+    }
+    out->pid_ = -1;
+  }
+  why = "tinyproxy does not start";
+  return nullptr;
+}
+
+Tinyproxy::~Tinyproxy() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGTERM);
   ::waitpid(pid_, nullptr, 0);

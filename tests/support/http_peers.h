@@ -24,6 +24,7 @@ class Nginx {
     std::string server;  // directives within `server {}`; the root is `root/` of the folder
     bool tls = false;    // also on tls_port, with a certificate for localhost that only `cert.pem` of the
                          // folder trusts
+    bool http2 = false;  // spoken there, where the client asks for it
   };
   /// Null, with the reason, where nginx (or openssl, for TLS) is not installed or does not start.
   static std::unique_ptr<Nginx> start(const Options& options, std::string& why);
@@ -46,10 +47,36 @@ class Nginx {
   pid_t pid_ = -1;
 };
 
+/// A real tinyproxy that lets loopback through; ends with this object, and with the test program.
+class Tinyproxy {
+ public:
+  /// Null, with the reason, where it is not installed or does not start.
+  static std::unique_ptr<Tinyproxy> start(std::string& why);
+  ~Tinyproxy();
+  Tinyproxy(const Tinyproxy&) = delete;
+  Tinyproxy& operator=(const Tinyproxy&) = delete;
+  uint16_t port() const { return port_; }
+
+ private:
+  Tinyproxy() = default;
+  Folder folder_;
+  uint16_t port_ = 0;
+  pid_t pid_ = -1;
+};
+
 /// A skipped test fails where the environment says that the real programs must be there.
 #define PF_START_NGINX(name, ...)                                                  \
   std::string name##_why;                                                          \
   auto name = ::pf::test::Nginx::start(__VA_ARGS__, name##_why);                   \
+  if (!name) {                                                                     \
+    const char* required = std::getenv("FORGE_REQUIRE_REAL");                      \
+    if (required != nullptr && std::string(required) == "1") FAIL() << name##_why; \
+    GTEST_SKIP() << name##_why;                                                    \
+  }
+
+#define PF_START_TINYPROXY(name)                                                   \
+  std::string name##_why;                                                          \
+  auto name = ::pf::test::Tinyproxy::start(name##_why);                            \
   if (!name) {                                                                     \
     const char* required = std::getenv("FORGE_REQUIRE_REAL");                      \
     if (required != nullptr && std::string(required) == "1") FAIL() << name##_why; \
