@@ -454,7 +454,7 @@ TEST_F(GitApi, OpenedRepositories) {
   ASSERT_EQ(clone(source(), "a"), "main " + head());
   EXPECT_EQ(value("git.open", {"a"}),
             "{\"bare\":false,\"head\":{\"branch\":\"main\",\"commit\":\"" + head() + "\"},\"path\":\"a\"}");
-  EXPECT_EQ(value("git.open", {source()}).substr(0, 37), "{\"bare\":false,\"head\":{\"branch\":\"main");
+  EXPECT_EQ(value("git.open", {source()}).substr(0, 36), "{\"bare\":false,\"head\":{\"branch\":\"main");
   EXPECT_EQ(error("git.open", {"none"}).code, "os.enoent");
   value("fs.mkdir", {"plain"});
   EXPECT_EQ(error("git.open", {"plain"}).code, "git.repository");
