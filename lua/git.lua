@@ -1,7 +1,8 @@
 -- The repositories that forge.git.clone and forge.git.open return: tables whose methods are the calls of forge.git with
 -- the repository's path as their first argument.
 local base, errors, git = ...
-local ipairs, rawget, setmetatable, tostring, type = base.ipairs, base.rawget, base.setmetatable, base.tostring, base.type
+local ipairs, rawget, setmetatable = base.ipairs, base.rawget, base.setmetatable
+local tostring, type = base.tostring, base.type
 
 local methods = {}
 for _, name in ipairs {
