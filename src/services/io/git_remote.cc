@@ -457,8 +457,9 @@ Result<std::string> git_push(const GitRequest& request, git_repository* reposito
   const git_strarray specs{texts.data(), texts.size()};
   const int code = git_remote_push(remote->get(), &specs, &options);
   if (code != 0) return git_error(&peers, "cannot push to " + *url, code);
-  // libgit2 itself goes on after a reference that was refused.
-  if (peers.failure()) return tl::unexpected(*peers.failure());
+  // libgit2 itself goes on after a reference that was refused. What else failed did so after the report: a
+  // server that has hung up when libgit2 says goodbye.
+  if (peers.failure() && peers.failure()->code == "git.rejected") return tl::unexpected(*peers.failure());
   Json out = Json::array();
   for (const auto& [name, before, after] : peers.updates) out.push_back(name);
   return to_cbor(out);
