@@ -27,7 +27,7 @@ class Planner {
   }
 
   bool path(std::string_view text, Permission permission) {
-    auto checked = check_io_path(*request_.attempt, request_.call, text, permission);
+    auto checked = check_path(*request_.attempt, request_.call, text, permission);
     if (!checked) return wrong(std::move(checked.error()));
     plan_.paths.push_back(std::move(*checked));
     return true;
@@ -64,7 +64,7 @@ class Planner {
 
   void run() {
     // The audit record names what was written, or else read, and where it came from.
-    const auto outside = [](const IoPath& path) { return !path.place.work; };
+    const auto outside = [](const GrantedPath& path) { return !path.place.work; };
     if (std::any_of(plan_.paths.begin(), plan_.paths.end(), outside)) {
       request_.attempt->allow(request_.call, plan_.paths.front().place.text,
                               plan_.paths.size() > 1 ? plan_.paths[1].place.text : std::string());

@@ -5,7 +5,7 @@
 #include <asio/post.hpp>
 #include <functional>
 
-#include "api/attempt.h"
+#include "api/granted_path.h"
 
 namespace pf::api {
 namespace {
@@ -13,57 +13,17 @@ namespace {
 using registry::Permission;
 using services::Folder;
 
-/// A path of a call, and the list that allows it.
-struct Path {
-  FilePlace place;
-  Permission permission = Permission::none;
-};
-
-const std::vector<Grants::Entry>& list(const Caller& caller, Permission permission) {
-  return permission == Permission::write ? caller.grants.write : caller.grants.read;
-}
-
-// Checks one path against one list. Work folder paths pass.
-Result<Path> check(const Request& request, std::string_view path, Permission permission) {
-  const Caller& caller = request.attempt->caller;
-  auto place = find_place(path, caller.work_folder, list(caller, permission), caller.grants.write);
-  if (place) return Path{std::move(*place), permission};
-  if (place.error().code != "permission.path") {
-    return bad_argument(request.call, place.error().message, place.error().hint);
-  }
-  const bool relative = path.front() != '/';
-  Error error = request.attempt->refuse(
-      request.call, permission,
-      place.error().message +
-          (relative ? "" : ", which no entry of `" + std::string(registry::key(permission)) + "` covers"),
-      path, relative ? "/the/absolute/path" : place.error().message);
-  if (relative) {
-    error.hint =
-        "a relative path stays below the work folder; for others give the absolute path, and " + error.hint;
-  }
-  return tl::unexpected(std::move(error));
-}
-
 /// What a call does, once its folders are open.
 using Work = std::function<Result<std::string>(std::vector<OpenPlace>& places, services::Stop stop)>;
 
-Result<OpenPlace> open(Attempt& attempt, const FilePlace& place) {
-  if (!place.work) return open_place(place);
-  auto work = attempt.work();
-  if (!work) return tl::unexpected(work.error());
-  auto folder = (*work)->below(".");
-  if (!folder) return tl::unexpected(folder.error());
-  return OpenPlace{std::move(*folder), place.rest};
-}
-
 // `culprit` tells which path an error is about.
-Result<std::string> perform(Attempt& attempt, const std::vector<Path>& paths, const Work& work,
+Result<std::string> perform(Attempt& attempt, const std::vector<GrantedPath>& paths, const Work& work,
                             size_t& culprit) {
   if (attempt.stop) return fail("file.stopped", "the attempt has ended");
   try {
     std::vector<OpenPlace> places;
-    for (const Path& path : paths) {
-      auto opened = open(attempt, path.place);
+    for (const GrantedPath& path : paths) {
+      auto opened = open_granted_place(attempt, path.place);
       if (!opened) return tl::unexpected(opened.error());
       places.push_back(std::move(*opened));
       ++culprit;
@@ -79,15 +39,15 @@ Result<std::string> perform(Attempt& attempt, const std::vector<Path>& paths, co
 }
 
 // A link that leads out is found only on the way: it is refused then, like a path that says so.
-Error outside(Attempt& attempt, const registry::Call& call, const Path& path, const Error& error) {
+Error outside(Attempt& attempt, const registry::Call& call, const GrantedPath& path, const Error& error) {
   return attempt.refuse(call, path.permission, error.message, path.place.text,
                         path.place.work ? "/the/real/path" : path.place.text);
 }
 
-void run(Request request, std::vector<Path> paths, Work work) {
+void run(Request request, std::vector<GrantedPath> paths, Work work) {
   Attempt& attempt = *request.attempt;
   bool granted = false;
-  for (const Path& path : paths) granted = granted || !path.place.work;
+  for (const GrantedPath& path : paths) granted = granted || !path.place.work;
   if (granted) {
     attempt.allow(request.call, paths.front().place.text,
                   paths.size() > 1 ? paths[1].place.text : std::string());
@@ -111,12 +71,12 @@ void run(Request request, std::vector<Path> paths, Work work) {
 
 // A call with one path.
 void run_one(Request request, Permission permission, Work work) {
-  auto path = check(request, request.arguments.text(0), permission);
+  auto path = check_path(*request.attempt, request.call, request.arguments.text(0), permission);
   if (!path) {
     request.answer(tl::unexpected(std::move(path.error())));
     return;
   }
-  std::vector<Path> paths;
+  std::vector<GrantedPath> paths;
   paths.push_back(std::move(*path));
   run(std::move(request), std::move(paths), std::move(work));
 }
@@ -244,7 +204,7 @@ void glob(Request request) {
     }
     at = end + 1;
   }
-  auto path = check(request, base, Permission::read);
+  auto path = check_path(*request.attempt, request.call, base, Permission::read);
   if (!path) {
     request.answer(tl::unexpected(std::move(path.error())));
     return;
@@ -254,7 +214,7 @@ void glob(Request request) {
   if (!absolute) {
     shown = path->place.rest == "." ? "" : path->place.rest;
   }
-  std::vector<Path> paths;
+  std::vector<GrantedPath> paths;
   paths.push_back(std::move(*path));
   run(std::move(request), std::move(paths),
       [rest = std::move(rest), shown = std::move(shown)](auto& places,
@@ -283,14 +243,15 @@ void glob(Request request) {
 void run_two(Request request, bool moves) {
   const std::string_view from = request.arguments.text(0);
   const std::string_view to = request.arguments.text(1);
-  auto source = check(request, from, Permission::read);
-  if (source && moves) source = check(request, from, Permission::write);
-  auto target = source ? check(request, to, Permission::write) : Result<Path>(Path{});
+  auto source = check_path(*request.attempt, request.call, from, Permission::read);
+  if (source && moves) source = check_path(*request.attempt, request.call, from, Permission::write);
+  auto target = source ? check_path(*request.attempt, request.call, to, Permission::write)
+                       : Result<GrantedPath>(GrantedPath{});
   if (!source || !target) {
     request.answer(tl::unexpected(std::move(source ? target.error() : source.error())));
     return;
   }
-  std::vector<Path> paths;
+  std::vector<GrantedPath> paths;
   paths.push_back(std::move(*source));
   paths.push_back(std::move(*target));
   run(std::move(request), std::move(paths), [moves](auto& places, services::Stop stop) {

@@ -31,10 +31,10 @@ struct Job {
   Session::Answer answer;
   GitRequest request;
   Milliseconds timeout{0};
-  std::optional<IoPath> folder;  // the repository, or what becomes one
-  std::optional<IoPath> other;   // a repository on this machine
-  std::string other_text;        // as the remote's address names it; empty: as it was found
-  std::string shown;             // the folder as the caller gave it
+  std::optional<GrantedPath> folder;  // the repository, or what becomes one
+  std::optional<GrantedPath> other;   // a repository on this machine
+  std::string other_text;             // as the remote's address names it; empty: as it was found
+  std::string shown;                  // the folder as the caller gave it
 };
 using Held = std::shared_ptr<Job>;
 
@@ -135,7 +135,7 @@ bool settle_refusal(const Held& job, const Error& error) {
       return true;
     }
     const bool push = job->request.operation == GitOperation::push;
-    auto checked = check_io_path(attempt, call, error.message, push ? Permission::write : Permission::read);
+    auto checked = check_path(attempt, call, error.message, push ? Permission::write : Permission::read);
     if (!checked) {
       job->answer(tl::unexpected(std::move(checked.error())));
       return true;
@@ -223,8 +223,8 @@ class Builder {
 
   bool folder(size_t argument) {
     job_->shown = in_.arguments.text(argument);
-    auto checked = check_io_path(*in_.attempt, in_.call, job_->shown,
-                                 writes(ask().operation) ? Permission::write : Permission::read);
+    auto checked = check_path(*in_.attempt, in_.call, job_->shown,
+                              writes(ask().operation) ? Permission::write : Permission::read);
     if (!checked) return wrong(std::move(checked.error()));
     job_->folder = std::move(*checked);
     return true;
@@ -235,7 +235,7 @@ class Builder {
     auto url = services::parse_git_url(in_.arguments.text(argument));
     if (!url) return wrong(std::move(url.error()));
     if (!url->network()) {
-      auto checked = check_io_path(*in_.attempt, in_.call, url->path, Permission::read);
+      auto checked = check_path(*in_.attempt, in_.call, url->path, Permission::read);
       if (!checked) return wrong(std::move(checked.error()));
       job_->other = std::move(*checked);
       return true;

@@ -1,5 +1,5 @@
-// The permissions of forge.http and forge.download: which hosts may be asked, hop by hop, and which files
-// they may read and write. All but the functions that open files belong to the loop's thread.
+// The permission of forge.http and forge.download: which hosts may be asked, hop by hop. Belongs to the
+// loop's thread.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "api/attempt.h"
+#include "api/granted_path.h"
 
 namespace pf::api {
 
@@ -41,20 +42,5 @@ Result<void> check_proxy(Attempt& attempt, const registry::Call& call, services:
 
 /// What is written into the audit record: no user information, query or fragment, which may hold secrets.
 std::string audited(const services::Url& url);
-
-/// A path that a grant allows, or one of the work folder.
-struct GrantedPath {
-  FilePlace place;
-  registry::Permission permission = registry::Permission::none;
-};
-/// A refusal is recorded.
-Result<GrantedPath> check_path(Attempt& attempt, const registry::Call& call, std::string_view path,
-                               registry::Permission permission);
-/// Opens a file for reading. On a thread of a pool. Errors as services::Folder.
-Result<UniqueFd> open_granted(Attempt& attempt, const GrantedPath& path);
-/// The folder and name of a file that will be written. On a thread of a pool.
-Result<services::FileTarget> target_of(Attempt& attempt, const GrantedPath& path);
-/// What `file.outside` is to the extension: a refusal, which is recorded. Other errors pass.
-Error recorded(Attempt& attempt, const registry::Call& call, const GrantedPath& path, Error error);
 
 }  // namespace pf::api

@@ -70,27 +70,6 @@ tl::unexpected<Error> exists(const std::string& family, const std::string& path)
 
 }  // namespace
 
-Result<IoPath> check_io_path(Attempt& attempt, const registry::Call& call, std::string_view path,
-                             Permission permission) {
-  const Caller& caller = attempt.caller;
-  const auto& granted = permission == Permission::write ? caller.grants.write : caller.grants.read;
-  auto place = find_place(path, caller.work_folder, granted, caller.grants.write);
-  if (place) return IoPath{std::move(*place), permission};
-  if (place.error().code != "permission.path")
-    return bad_argument(call, place.error().message, place.error().hint);
-  const bool relative = path.front() != '/';
-  Error error = attempt.refuse(
-      call, permission,
-      place.error().message +
-          (relative ? "" : ", which no entry of `" + std::string(registry::key(permission)) + "` covers"),
-      path, relative ? "/the/absolute/path" : place.error().message);
-  if (relative) {
-    error.hint =
-        "a relative path stays below the work folder; for others give the absolute path, and " + error.hint;
-  }
-  return tl::unexpected(std::move(error));
-}
-
 IoFolders::~IoFolders() {
   if (!temporary_.empty()) drafts().remove(temporary_);
 }
@@ -252,7 +231,7 @@ void give(const Held& held, Result<std::string> result) {
     Error& error = result.error();
     held->folders.rename_in(error.message);
     if (error.code == "file.outside" && held->folders.culprit < plan.paths.size()) {
-      const IoPath& path = plan.paths[held->folders.culprit];
+      const GrantedPath& path = plan.paths[held->folders.culprit];
       error = plan.attempt->refuse(*plan.call, path.permission, error.message, path.place.text,
                                    path.place.work ? "/the/real/path" : path.place.text);
     } else if (error.code == "io.timeout") {

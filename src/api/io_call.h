@@ -8,26 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "api/attempt.h"
+#include "api/granted_path.h"
 #include "services/io_protocol.h"
 #include "services/io_runner.h"
 
 namespace pf::api {
 
-/// A path that a grant allows.
-struct IoPath {
-  FilePlace place;
-  registry::Permission permission = registry::Permission::none;
-};
-
-/// Checks a path against one list; paths of the work folder pass. A refusal is recorded.
-Result<IoPath> check_io_path(Attempt& attempt, const registry::Call& call, std::string_view path,
-                             registry::Permission permission);
-
 /// Opens what the call's paths mean, on the pool; `i` is a path's place in IoPlan::paths.
 class IoFolders {
  public:
-  IoFolders(Attempt& attempt, const std::vector<IoPath>& paths) : attempt_(attempt), paths_(paths) {}
+  IoFolders(Attempt& attempt, const std::vector<GrantedPath>& paths) : attempt_(attempt), paths_(paths) {}
   ~IoFolders();
   IoFolders(const IoFolders&) = delete;
   IoFolders& operator=(const IoFolders&) = delete;
@@ -62,7 +52,7 @@ class IoFolders {
   static services::io::Place grant(services::Located located, std::vector<services::IoGrant>& to);
 
   Attempt& attempt_;
-  const std::vector<IoPath>& paths_;
+  const std::vector<GrantedPath>& paths_;
   std::optional<services::Folder> parent_;  // of what is in the making
   std::string temporary_, name_;
   std::string temporary_path_, path_;
@@ -74,7 +64,7 @@ struct IoPlan {
   std::shared_ptr<Attempt> attempt;
   const registry::Call* call = nullptr;
   Session::Answer answer;
-  std::vector<IoPath> paths;
+  std::vector<GrantedPath> paths;
   std::string family;  // of error codes: "git", "archive"
   /// On the pool: what to ask the helper for.
   std::function<Result<services::io::Request>(IoFolders& folders)> prepare;

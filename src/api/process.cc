@@ -15,7 +15,7 @@
 #include <cstring>
 #include <map>
 
-#include "api/attempt.h"
+#include "api/granted_path.h"
 #include "api/output_capture.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -64,23 +64,6 @@ std::optional<std::string> text_of(const Json& value) {
 
 bool no_nul(const std::string& text) { return text.find('\0') == std::string::npos; }
 
-/// The error of a place that nothing grants.
-Error not_granted(Attempt& attempt, const registry::Call& call, Permission permission, std::string_view path,
-                  const Error& why) {
-  return attempt.refuse(call, permission,
-                        why.message + ", which no entry of `" + std::string(key(permission)) + "` covers",
-                        path, why.message);
-}
-
-Result<FilePlace> place_of(const Request& request, const std::string& path) {
-  const Caller& caller = request.attempt->caller;
-  auto place = find_place(path, caller.work_folder, caller.grants.read, caller.grants.write);
-  if (place) return place;
-  if (place.error().code != "permission.path")
-    return bad_argument(request.call, place.error().message, place.error().hint);
-  return tl::unexpected(not_granted(*request.attempt, request.call, Permission::read, path, place.error()));
-}
-
 Result<Asked> read_request(const Request& request) {
   const Arguments& in = request.arguments;
   const auto bad = [&](std::string_view message, std::string hint = {}) {
@@ -102,9 +85,9 @@ Result<Asked> read_request(const Request& request) {
   if (out.name.empty() || out.name == "." || out.name == "..")
     return bad("the first of `argv` must name a program", "write a plain name such as git");
   if (slash != std::string::npos) {
-    auto place = place_of(request, first);
-    if (!place) return tl::unexpected(place.error());
-    out.file = std::move(*place);
+    auto granted = check_path(*request.attempt, request.call, first, Permission::read);
+    if (!granted) return tl::unexpected(granted.error());
+    out.file = std::move(granted->place);
   }
 
   Json options = Json::object();
@@ -127,9 +110,9 @@ Result<Asked> read_request(const Request& request) {
     }
   }
   if (const Json* cwd = given("cwd")) {
-    auto place = place_of(request, text_of(*cwd).value_or(""));
-    if (!place) return tl::unexpected(place.error());
-    out.folder = std::move(*place);
+    auto granted = check_path(*request.attempt, request.call, text_of(*cwd).value_or(""), Permission::read);
+    if (!granted) return tl::unexpected(granted.error());
+    out.folder = std::move(granted->place);
   }
   if (const Json* input = given("stdin")) out.program.input = text_of(*input).value_or("");
   if (const Json* timeout = given("timeout")) {
@@ -234,6 +217,7 @@ Result<void> prepare(Attempt& attempt, Asked& asked) {
   spec.folder = asked.folder ? asked.folder->text : attempt.caller.work_folder.string();
   if (asked.file) {
     spec.file = asked.file->text;
+    spec.grant_file = false;
     if (!is_executable(spec.file)) {
       return refuse("process.not_found", spec.file + " is no executable file",
                     "chmod +x it, or name another program");

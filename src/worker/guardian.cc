@@ -121,7 +121,7 @@ class Guardian {
         continue;
       }
       // A shim that was killed leaves its programs to us.
-      orphans = orphans || shims_.erase(pid) > 0;
+      if (shims_.erase(pid) > 0) orphans = true;
       GuardianReport report;
       report.kind = GuardianReport::Kind::exited;
       report.worker = found->second;

@@ -40,7 +40,7 @@ std::vector<ProgramPath> read_paths(cbor::Reader& in) {
 std::string encode(const ProgramSpec& spec) {
   std::string out;
   cbor::Writer w(out);
-  w.array(10);
+  w.array(11);
   w.bytes(spec.file);
   write_list(w, spec.arguments);
   write_list(w, spec.environment);
@@ -51,6 +51,7 @@ std::string encode(const ProgramSpec& spec) {
   write_paths(w, spec.read);
   write_paths(w, spec.write);
   w.unsigned_integer(spec.file_size);
+  w.boolean(spec.grant_file);
   return out;
 }
 
@@ -67,7 +68,8 @@ bool decode(std::string_view text, ProgramSpec& out) {
   out.read = read_paths(in);
   out.write = read_paths(in);
   out.file_size = in.unsigned_int();
-  return items == 10 && in.ok() && in.at_end();
+  out.grant_file = in.boolean();
+  return items == 11 && in.ok() && in.at_end();
 }
 
 }  // namespace pf::worker

@@ -47,7 +47,10 @@ struct ProgramPath {
 
 /// What a program is started with.
 struct ProgramSpec {
-  std::string file;                      // absolute path of the executable
+  std::string file;  // absolute path of the executable
+  /// Whether it may be read and executed wherever it lies, and wherever it leads: found by the operator's
+  /// PATH, not by a path that an extension gave.
+  bool grant_file = true;
   std::vector<std::string> arguments;    // argv, the program's own name first
   std::vector<std::string> environment;  // NAME=value
   std::string folder;                    // working directory, absolute

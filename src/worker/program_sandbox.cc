@@ -234,6 +234,7 @@ UniqueFd ProgramRules::make(const ProgramSpec& spec, uint32_t& grant) {
     }
   }
   grant = UINT32_MAX;
+  if (!spec.grant_file) return ruleset;
   const UniqueFd file = open_path(spec.file.c_str());
   if (file && !add_rule(ruleset.get(), file.get(), kReadFile | kExecute, handled_)) return {};
   return ruleset;

@@ -137,6 +137,15 @@ TEST_F(ProcessApi, AProgramOfTheWorkFolder) {
   EXPECT_EQ(value("process.run", {{"./missing/sh"}}), "process.not_found");
 }
 
+TEST_F(ProcessApi, ALinkToAProgramElsewhereOpensNothing) {
+  const auto elsewhere = folder_.path() / "elsewhere";
+  folder_.write("elsewhere", "#!/bin/sh\necho private\n");
+  std::filesystem::permissions(elsewhere, std::filesystem::perms(0755));
+  ASSERT_TRUE(shell("ln -s '" + elsewhere.string() + "' sh"));
+  EXPECT_EQ(error("process.run", Json::array({Json::array({"./sh"})})).message,
+            "cannot execute " + work() + "/sh: Permission denied");
+}
+
 TEST_F(ProcessApi, EachErrorHasItsCode) {
   EXPECT_EQ(value("process.run", {{"no-such-program-here"}}), "process.not_found");
   EXPECT_EQ(value("process.run", {Json::array()}), "call.argument");
