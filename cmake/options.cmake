@@ -1,7 +1,9 @@
 # Compiler flags of all targets.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fno-omit-frame-pointer)
-# COMPAT: g++ 12 reports -Wrestrict for `"text" + std::string` (GCC bug 105651, mended in 13).
-add_compile_options(-Wno-restrict)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # COMPAT: g++ 12 reports -Wrestrict for `"text" + std::string` (GCC bug 105651, mended in 13).
+  add_compile_options(-Wno-restrict)
+endif()
 if(PF_WERROR)
   add_compile_options(-Werror)
 endif()

@@ -14,6 +14,7 @@ build_packages=(
 test_packages=(nginx-light tinyproxy-bin git make procps python3-venv fcgiwrap openssh-server openssl)
 check_packages=(clang-format-14 lua-check shellcheck git)
 tidy_packages=(clang-tidy-14 git)
+fuzz_packages=(clang-14 libclang-rt-14-dev)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }

@@ -9,11 +9,22 @@
 namespace pf::api {
 namespace {
 
+// Beyond that not every whole number is a double, as Lua's numbers are, and casts of them are undefined.
+constexpr double kExact = 9007199254740992.0;  // 2^53
+
+double number_of(const cbor::Item& item) {
+  if (item.type == cbor::Type::unsigned_int) return static_cast<double>(item.number);
+  if (item.type == cbor::Type::negative_int) return -1.0 - static_cast<double>(item.number);
+  return item.real;
+}
+
 std::string_view describe(const cbor::Item& item) {
   switch (item.type) {
     case cbor::Type::unsigned_int:
     case cbor::Type::negative_int:
-    case cbor::Type::number: return std::isfinite(item.real) ? "a number" : "one that is not finite";
+    case cbor::Type::number:
+      if (!std::isfinite(item.real)) return "one that is not finite";
+      return std::abs(number_of(item)) <= kExact ? "a number" : "a number beyond 2^53";
     case cbor::Type::bytes:
     case cbor::Type::text: return "a string";
     case cbor::Type::array:
@@ -25,12 +36,6 @@ std::string_view describe(const cbor::Item& item) {
   return "";
 }
 
-double number_of(const cbor::Item& item) {
-  if (item.type == cbor::Type::unsigned_int) return static_cast<double>(item.number);
-  if (item.type == cbor::Type::negative_int) return -1.0 - static_cast<double>(item.number);
-  return item.real;
-}
-
 bool fits(registry::Type type, const cbor::Item& item) {
   using T = cbor::Type;
   const bool whole = item.type == T::unsigned_int || item.type == T::negative_int;
@@ -38,7 +43,8 @@ bool fits(registry::Type type, const cbor::Item& item) {
     case registry::Type::any: return true;
     case registry::Type::boolean: return item.type == T::boolean;
     case registry::Type::integer:
-      return whole || (item.type == T::number && item.real == std::trunc(item.real));
+      return (whole || item.type == T::number) && std::abs(number_of(item)) <= kExact &&
+             number_of(item) == std::trunc(number_of(item));
     case registry::Type::number: return whole || (item.type == T::number && std::isfinite(item.real));
     case registry::Type::string: return item.type == T::text || item.type == T::bytes;
     case registry::Type::table: return item.type == T::map || item.type == T::array;

@@ -28,6 +28,50 @@ bool too_deep(std::string_view text) {
   return false;
 }
 
+/// Where the number stands that the parser's message names, between quotes: outside of texts.
+size_t overflow(std::string_view text, std::string_view message) {
+  const size_t open = message.find('\'');
+  const size_t close = message.rfind('\'');
+  if (open >= close) return 0;
+  const std::string_view number = message.substr(open + 1, close - open - 1);
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\')
+      ++i;
+    else if (text[i] == '"')
+      quoted = !quoted;
+    else if (!quoted && text.substr(i, number.size()) == number)
+      return i;
+  }
+  return 0;
+}
+
+tl::unexpected<Error> not_json(std::string_view text, size_t offset, std::string what) {
+  Where where;
+  where.line = 1;
+  where.column = 1;
+  for (const char c : text.substr(0, offset)) {
+    if (c == '\n') {
+      ++where.line;
+      where.column = 1;
+    } else if ((static_cast<uint8_t>(c) & 0xc0) != 0x80) {
+      ++where.column;
+    }
+  }
+  // `[json.exception.…] parse error at …: syntax error while …; last read: …`
+  if (const auto at = what.rfind("; "); at != std::string::npos)
+    what = what.substr(at + 2);
+  else if (const auto name = what.find("] "); name != std::string::npos)
+    what = what.substr(name + 2);
+  if (!cbor::is_utf8(what)) {
+    for (char& c : what) c = static_cast<uint8_t>(c) < 0x80 ? c : '?';
+  }
+  return refuse("json.syntax",
+                "not JSON at line " + std::to_string(where.line) + ", column " +
+                    std::to_string(where.column) + ": " + what,
+                {}, where);
+}
+
 Json bytes_to_text(const Json& value) {
   if (value.is_binary()) {
     const auto& b = value.get_binary();
@@ -99,25 +143,15 @@ Result<Json> parse_json(std::string_view text) {
                   "flatten the value");
   }
   try {
-    return Json::parse(text);
+    auto value = Json::parse(text);
+    // nlohmann's parser takes a NUL between tokens for the end of the text, whatever follows.
+    if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
+      return not_json(text, nul, "expected end of input, found a NUL byte");
+    return value;
   } catch (const Json::parse_error& e) {
-    Where where;
-    where.line = 1;
-    where.column = 1;
-    for (size_t i = 0; i + 1 < e.byte && i < text.size(); ++i) {
-      if (text[i] == '\n') {
-        ++where.line;
-        where.column = 1;
-      } else {
-        ++where.column;
-      }
-    }
-    std::string what = e.what();
-    if (auto at = what.rfind("; "); at != std::string::npos) what = what.substr(at + 2);
-    return refuse("json.syntax",
-                  "not JSON at line " + std::to_string(where.line) + ", column " +
-                      std::to_string(where.column) + ": " + what,
-                  {}, where);
+    return not_json(text, e.byte > 0 ? e.byte - 1 : 0, e.what());
+  } catch (const Json::exception& e) {  // a number that no double can hold, of which the place is not told
+    return not_json(text, overflow(text, e.what()), e.what());
   }
 }
 

@@ -48,7 +48,7 @@ bool Loader::run(std::unique_ptr<Document> read) {
   pipeline_.folder = document().folder(0);
   const Node* body = pick(document().root());
   if (body == nullptr) return false;
-  static const Node kNothing;
+  static const Node kNothing{};
   const Node* core = body->find("core");
   read_core(core != nullptr ? *core : kNothing, *body);
   read_sections(*body);

@@ -75,9 +75,12 @@ std::string GitUrl::text() const {
   switch (scheme) {
     case Scheme::https: return "https://" + place() + path;
     case Scheme::http: return "http://" + place() + path;
-    case Scheme::ssh:
-      return "ssh://" + (user.empty() ? "" : user + "@") + place() +
-             (path.front() == '/' ? path : "/" + path);  // `~/x` and what is relative to the home folder
+    case Scheme::ssh: {
+      const std::string who = user.empty() ? "" : user + "@";
+      // `ssh://host/x` is /x of the server: only the short form can say a path relative to the home folder.
+      if (path.front() != '/' && path.front() != '~') return who + place() + ":" + path;
+      return "ssh://" + who + place() + (path.front() == '/' ? path : "/" + path);
+    }
     case Scheme::path: return path;
   }
   return path;

@@ -1,0 +1,3 @@
+local s = require "schema"
+
+return { Config = s.object { modules = s.list(s.string()) } }

@@ -1,0 +1,3 @@
+local s = require "schema"
+
+return { Config = s.object { count = s.integer { min = 0 } } }
