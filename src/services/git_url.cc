@@ -77,8 +77,10 @@ std::string GitUrl::text() const {
     case Scheme::http: return "http://" + place() + path;
     case Scheme::ssh: {
       const std::string who = user.empty() ? "" : user + "@";
-      // `ssh://host/x` is /x of the server: only the short form can say a path relative to the home folder.
-      if (path.front() != '/' && path.front() != '~') return who + place() + ":" + path;
+      // `ssh://host/x` is /x of the server and `ssh://host/~x` a home folder there: only the short form can
+      // say a path relative to the user's own, and /~x.
+      if ((path.front() != '/' && path.front() != '~') || path.starts_with("/~"))
+        return who + place() + ":" + path;
       return "ssh://" + who + place() + (path.front() == '/' ? path : "/" + path);
     }
     case Scheme::path: return path;

@@ -18,6 +18,7 @@ TEST(GitUrl, KeepsThePathThatTheServerIsAskedFor) {
   EXPECT_EQ(forms("git@example.org:org/repo.git"), "git@example.org:org/repo.git org/repo.git");
   EXPECT_EQ(forms("git@example.org:/srv/repo.git"), "ssh://git@example.org/srv/repo.git /srv/repo.git");
   EXPECT_EQ(forms("git@example.org:~/repo.git"), "ssh://git@example.org/~/repo.git ~/repo.git");
+  EXPECT_EQ(forms("git@example.org:/~x/repo.git"), "git@example.org:/~x/repo.git /~x/repo.git");
   EXPECT_EQ(forms("example.org:repo.git"), "example.org:repo.git repo.git");
   EXPECT_EQ(forms("git@[::1]:repo.git"), "git@[::1]:repo.git repo.git");
   EXPECT_EQ(forms("ssh://git@Example.org:2222/repo.git"), "ssh://git@example.org:2222/repo.git /repo.git");
