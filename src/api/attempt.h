@@ -83,6 +83,9 @@ class Attempt {
                std::string_view target, std::string_view entry, int hop = 0);
   /// Records a permissioned call.
   void allow(const registry::Call& call, std::string_view target, std::string_view to = {}, int hop = 0);
+  /// Counts a log line or progress report of so many bytes. False when it goes over the limit: the attempt is
+  /// being ended, and nothing more of it is shown.
+  bool may_log(size_t bytes);
   /// Ends the session: cancels what is under way.
   void close();
   /// What close() has to do for something under way; forget() it when that has ended.
@@ -100,6 +103,7 @@ class Attempt {
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
 
  private:
+  uint64_t logged_ = 0;
   std::map<uint64_t, std::function<void()>> cancels_;
   uint64_t next_cancel_ = 1;
   std::mutex work_mutex_;  // guards work_

@@ -161,6 +161,21 @@ void Attempt::allow(const registry::Call& call, std::string_view target, std::st
   hall.audit.add({caller.address, call.name, target, to, hop, {}});
 }
 
+bool Attempt::may_log(size_t bytes) {
+  const bool over = logged_ > caller.log;
+  logged_ += log_cost(bytes);
+  if (logged_ <= caller.log) return true;
+  if (!over && caller.fail) {
+    Error error;
+    error.code = "limit.log";
+    error.message = "the attempt sent more than " + format_bytes(caller.log) + " of log lines and progress";
+    error.hint = "log less, or raise limits.log; what is long belongs into a file of the work folder";
+    error.retryable = false;
+    caller.fail(std::move(error));
+  }
+  return false;
+}
+
 void Attempt::close() {
   open = false;
   stop = true;

@@ -53,7 +53,14 @@ struct Caller {
   std::filesystem::path work_folder;  // made when first needed; `tmp/` in it is emptied at its first use
   uint32_t attempt = 1;
   Grants grants;
+  uint32_t calls = 64;         // that may be under way at once; also programs of process.start
+  uint64_t log = 16ULL << 20;  // bytes of log lines and progress that it may send; see log_cost()
+  /// Ends the attempt with this error, for what it did. Called at most once, from inside Session::call.
+  std::function<void(Error)> fail{};
 };
+
+/// What a log line or a progress report with so many bytes of text and fields counts.
+inline uint64_t log_cost(size_t bytes) { return bytes + 64; }
 
 /// Where log lines, progress and refusals go.
 class Sink {

@@ -1,4 +1,5 @@
-// forge.log.* and forge.progress: no permission, no answer. What is longer than 64 KiB is cut, with a note.
+// forge.log.* and forge.progress: no permission, no answer, and a limit on their volume. What is longer than
+// 64 KiB is cut, with a note.
 #include <cmath>
 
 #include "api/attempt.h"
@@ -19,6 +20,7 @@ std::string bounded(std::string_view text) {
 
 void log_line(const Request& request, int level) {
   const Arguments& in = request.arguments;
+  if (!request.attempt->may_log(in.text(0).size() + (in.has(1) ? in.raw(1).size() : 0))) return;
   const Caller& caller = request.attempt->caller;
   const Mask& mask = request.attempt->hall.secrets.mask();
   // Before it is cut: half a secret would not be known any more.
@@ -46,6 +48,7 @@ void log_error(Request request) { log_line(request, 3); }
 
 void progress(Request request) {
   const Arguments& in = request.arguments;
+  if (!request.attempt->may_log(in.has(2) ? in.text(2).size() : 0)) return;
   const std::string text =
       in.has(2) ? bounded(request.attempt->hall.secrets.mask().apply(in.text(2))) : std::string();
   request.attempt->hall.sink.progress(request.attempt->caller.index, in.number(0),

@@ -31,7 +31,6 @@ constexpr size_t kMostOutput = 7 << 20;        // of each stream: both go into o
 constexpr size_t kLongestLine = 64 << 10;      // longer ones are told in parts
 constexpr size_t kPending = 1 << 20;           // bytes of lines that nobody has read: then the program waits
 constexpr size_t kMostLines = 1000;            // in one answer
-constexpr size_t kMostStreams = 64;            // programs of process.start that one attempt may have
 constexpr double kLongestTimeout = 86400 * 7;  // seconds
 constexpr size_t kExcerpt = 600;               // bytes of its last output that an error shows
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -475,9 +474,11 @@ Streams& streams(Attempt& attempt) {
 }
 
 void start(Request request) {
-  if (streams(*request.attempt).all.size() >= kMostStreams) {
+  if (const uint32_t most = request.attempt->caller.calls; streams(*request.attempt).all.size() >= most) {
     return request.answer(refuse("limit.calls",
-                                 "more than " + std::to_string(kMostStreams) + " programs at once",
+                                 "more than " + std::to_string(most) +
+                                     " programs of process.start at once, the most "
+                                     "that limits.calls allows",
                                  "read them to their ends, or use forge.async.map with a limit"));
   }
   auto attempt = request.attempt;

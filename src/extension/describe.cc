@@ -19,7 +19,7 @@ class Describer final : public worker::Client {
   Describer(worker::Supervisor& supervisor, asio::io_context& loop, const Package& package, size_t& open)
       : loop_(loop), package_(package), worker_package_(worker_package(package)), open_(open) {
     pool_ = supervisor.pool(worker_package_, *this);
-    job_ = models_job(0);
+    job_ = models_job(0, package.manifest);
     offered_ = pool_->offer(job_, true);
   }
 

@@ -20,6 +20,8 @@ using pipeline::Node;
 constexpr size_t kMaxManifest = 1U << 20;  // bytes
 constexpr size_t kMaxEntries = 1000;       // of one permission
 constexpr uint64_t kMinMemory = 1ULL << 20, kMaxMemory = 64ULL << 30;
+constexpr uint64_t kMinLog = 1ULL << 10, kMaxLog = 1ULL << 40;
+constexpr int64_t kMaxCalls = 1024;
 constexpr uint64_t kMinOutput = 1ULL << 10,
                    kMaxOutput = 8ULL << 20;  // outputs and state share a frame of 16 MiB
 
@@ -95,6 +97,9 @@ class Reading {
   Reading(const Document& document, Manifest& manifest) : document_(document), manifest_(manifest) {}
   Errors errors;
 
+  /// The limits of an instance, in place of those in the manifest.
+  void limits_of_operator(const Node& node, const std::string& path) { limits(node, path); }
+
   /// The lists of an instance, in place of those in the manifest.
   void of_operator(const Node& node, const std::string& path) {
     operator_ = true;
@@ -116,7 +121,7 @@ class Reading {
           {"requires", [&](const Node& n) { requirements(n); }},
           {"tools", [&](const Node& n) { neutral(n, "tools", n.kind == Kind::map && n.size == 0, "{}"); }},
           {"permissions", [&](const Node& n) { permissions(n); }},
-          {"limits", [&](const Node& n) { limits(n); }},
+          {"limits", [&](const Node& n) { limits(n, "limits"); }},
           {"cache",
            [&](const Node& n) {
              neutral(n, "cache", n.string() == "auto" || n.string() == "never", "auto or never");
@@ -382,23 +387,41 @@ class Reading {
            "write a number with B, KiB, MiB or GiB, such as 64MiB");
   }
 
-  void limits(const Node& node) {
-    if (!is_map(node, "limits")) return;
+  void duration(const Node& node, const std::string& path, Milliseconds& to) {
+    const auto time = node.kind == Kind::string ? parse_duration(node.string()) : std::nullopt;
+    if (time && time->count() > 0) {
+      to = *time;
+      return;
+    }
+    report("manifest.limit", node, path, "expected a duration above zero such as 60s, found " + found(node),
+           "units are ms, s, m, h and d");
+  }
+
+  void calls(const Node& node, const std::string& path, uint32_t& to) {
+    if (node.kind == Kind::integer && node.integer >= 1 && node.integer <= kMaxCalls) {
+      to = static_cast<uint32_t>(node.integer);
+      return;
+    }
+    report("manifest.limit", node, path,
+           "expected a number of calls from 1 to " + std::to_string(kMaxCalls) + ", found " + found(node),
+           "it bounds the host calls that wait for their replies at once");
+  }
+
+  void limits(const Node& node, const std::string& path) {
+    if (!is_map(node, path)) return;
     Limits& to = manifest_.limits;
-    keys(node, "limits.",
-         {{"memory", [&](const Node& n) { bytes(n, "limits.memory", kMinMemory, kMaxMemory, to.memory); }},
-          {"cpu",
-           [&](const Node& n) {
-             const auto time = n.kind == Kind::string ? parse_duration(n.string()) : std::nullopt;
-             if (time && time->count() > 0) {
-               to.cpu = *time;
-               return;
-             }
-             report("manifest.limit", n, "limits.cpu",
-                    "expected a duration above zero such as 60s, found " + found(n),
-                    "units are ms, s, m, h and d");
-           }},
-          {"output", [&](const Node& n) { bytes(n, "limits.output", kMinOutput, kMaxOutput, to.output); }}});
+    const std::string in = path + '.';
+    const auto size = [&](const char* key, uint64_t least, uint64_t most, uint64_t& value) {
+      return std::pair<std::string, std::function<void(const Node&)>>(
+          key, [=, this, &value](const Node& n) { bytes(n, in + key, least, most, value); });
+    };
+    keys(node, in,
+         {size("memory", kMinMemory, kMaxMemory, to.memory),
+          {"cpu", [&](const Node& n) { duration(n, in + "cpu", to.cpu); }},
+          {"deadline", [&](const Node& n) { duration(n, in + "deadline", to.deadline); }},
+          size("output", kMinOutput, kMaxOutput, to.output),
+          {"calls", [&](const Node& n) { calls(n, in + "calls", to.calls); }},
+          size("log", kMinLog, kMaxLog, to.log)});
   }
 
   const Document& document_;
@@ -430,6 +453,16 @@ tl::expected<Permissions, Errors> read_permissions(const Document& document, con
   reading.of_operator(node, path);
   if (!reading.errors.empty()) return tl::unexpected(std::move(reading.errors));
   return std::move(scratch.permissions);
+}
+
+tl::expected<Limits, Errors> read_limits(const Document& document, const Node& node, const std::string& path,
+                                         const Limits& manifest) {
+  Manifest scratch;
+  scratch.limits = manifest;
+  Reading reading(document, scratch);
+  reading.limits_of_operator(node, path);
+  if (!reading.errors.empty()) return tl::unexpected(std::move(reading.errors));
+  return scratch.limits;
 }
 
 }  // namespace pf::extension

@@ -16,6 +16,7 @@
 #include "api/door.h"
 #include "api/secrets.h"
 #include "iac/engine.h"
+#include "orchestrator/disk_watch.h"
 #include "orchestrator/events.h"
 #include "orchestrator/project.h"
 #include "orchestrator/scheduler.h"
@@ -73,6 +74,8 @@ class Runner final : private Scheduler::Actions,
     std::vector<pipeline::Evaluated::FromOutputs> from_outputs;
     std::unique_ptr<api::Session> session;  // at its first host call
     bool had_stack = false;                 // its stack held something before
+    Milliseconds timeout{0};                // 0 = none
+    bool last = false;                      // the timeout is what the instance's deadline leaves
   };
   // What the instances of one section share.
   struct Section {
@@ -122,9 +125,11 @@ class Runner final : private Scheduler::Actions,
   void bootstrap_done(Section& section, worker::Done done);
   Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Error& error);
   Result<std::string> encode_config(uint32_t instance, Attempt& attempt);
-  std::unique_ptr<api::Session> open_session(uint32_t instance, const Attempt& attempt,
+  std::unique_ptr<api::Session> open_session(uint64_t job, uint32_t instance, const Attempt& attempt,
                                              const Section& section,
-                                             const extension::Permissions& permissions);
+                                             const extension::Permissions& permissions,
+                                             const extension::Limits& limits);
+  Milliseconds deadline_left(uint32_t instance, Milliseconds deadline) const;
   void export_stack(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
@@ -133,6 +138,8 @@ class Runner final : private Scheduler::Actions,
   void durable(uint32_t instance);
   void finish_if_done();
   void kill_running();
+  void watch_disk();
+  void end_who_fills_the_disk(const std::vector<std::pair<uint32_t, uint64_t>>& sizes);
   iac::StackId stack_of(uint32_t instance) const;
   Section& section_of(uint32_t instance);
   std::string work_folder(uint32_t instance) const;
@@ -159,6 +166,9 @@ class Runner final : private Scheduler::Actions,
   std::mt19937_64 random_{std::random_device{}()};
   Scheduler scheduler_;
   size_t undurable_ = 0;  // concluded, but not on disk yet
+  DiskWatch disk_;
+  bool measuring_ = false;  // work folders, off the loop
+  bool disk_told_ = false;  // that it is almost full and nobody of ours to blame
   bool backend_exists_ = false;
   bool cancelled_ = false;
   bool killed_ = false;

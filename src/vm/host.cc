@@ -196,7 +196,7 @@ int host_keep(lua_State* L) {
   const bool is_state = what == "state";
   std::string& out = is_state ? m.state : m.value;
   Encoder::Bounds bounds;
-  bounds.bytes = std::min<uint64_t>(m.load.output_limit, kMaxArguments / 2);
+  bounds.bytes = std::min<uint64_t>(m.job->output, kMaxArguments / 2);
   bounds.map_only = is_state || what == "outputs" || what == "models";
   auto problem = Encoder::Problem::none;
   const bool ok = m.guarded([&] {
@@ -212,7 +212,7 @@ int host_keep(lua_State* L) {
       problem = Encoder::Problem::size;
       m.error.code = "limit.output";
       m.error.message = std::string(what) + " take more than " + format_bytes(bounds.bytes);
-      m.error.hint = "write large data to a file and keep its path, or raise limits.output in extension.yaml";
+      m.error.hint = "write large data to a file and keep its path, or raise limits.output";
     }
     m.error.retryable = false;
   });
@@ -231,6 +231,19 @@ int host_send(lua_State* L) {
   check_arguments(L, call, 2);
   int last = lua_gettop(L);
   while (last > 1 && lua_isnil(L, last)) --last;
+  if (call.replies && m.open_calls >= m.job->calls) {
+    m.guarded([&] {
+      m.error = Error{};
+      m.error.code = "limit.calls";
+      author_place(L, m.error.message);
+      if (!m.error.message.empty()) m.error.message += ": ";
+      m.error.message += "forge." + std::string(call.name) + ": " + std::to_string(m.open_calls) +
+                         " host calls wait for their replies already, the most that limits.calls allows";
+      m.error.hint = "use forge.async.map(list, f, {limit = 8}), or raise limits.calls";
+      m.error.retryable = false;
+    });
+    return raise_error(L);
+  }
   const uint32_t request = call.replies ? m.next_request : 0;
   auto problem = Encoder::Problem::none;
   const bool ok = m.guarded([&] {
@@ -262,6 +275,7 @@ int host_send(lua_State* L) {
   if (!ok || problem != Encoder::Problem::none) return raise_error(L);
   if (request == 0) return 0;
   ++m.next_request;
+  ++m.open_calls;
   lua_pushinteger(L, request);
   return 1;
 }
@@ -270,6 +284,7 @@ int host_send(lua_State* L) {
 int host_wait(lua_State* L) {
   Machine& m = Machine::of(L);
   if (!m.guarded([&] { m.reply = m.host->wait(); })) return raise_error(L);
+  --m.open_calls;
   lua_pushinteger(L, m.reply.request);
   if (m.reply.value) {
     lua_pushboolean(L, 1);

@@ -29,6 +29,7 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore> {
   int running() const;
   void reply(uint64_t job, uint32_t request, const Result<std::string>& value);
   void cancel(uint64_t job);
+  void fail(uint64_t job, Error error);
   /// Kills its workers; nothing is told to the client any more.
   void close();
 

@@ -211,7 +211,7 @@ Done Remote::how_it_died(const Exit& exit) const {
             "the attempt used more than its CPU time in a single call of a library function, which cannot be "
             "stopped; its worker was killed";
         error.hint =
-            "raise limits.cpu in extension.yaml, or look for a call of string.find, string.rep or "
+            "raise limits.cpu, or look for a call of string.find, string.rep or "
             "table.concat that takes this long";
         error.retryable = false;
         break;
@@ -317,8 +317,8 @@ void Remote::take_call(cbor::Reader& in, uint64_t items) {
     if (std::find(outstanding_.begin(), outstanding_.end(), request) != outstanding_.end()) {
       return protest("request " + std::to_string(request) + " twice");
     }
-    if (outstanding_.size() == kMaxRequests) {
-      return protest("more than " + std::to_string(kMaxRequests) + " requests without waiting for a reply");
+    if (const uint32_t most = queue_.front().job.calls; outstanding_.size() >= most) {
+      return protest("more than " + std::to_string(most) + " requests without waiting for a reply");
     }
     outstanding_.push_back(static_cast<uint32_t>(request));
   }

@@ -63,7 +63,7 @@ permissions:
   write: []
   git: [github.com]
   secrets: [TOKEN]
-limits: {memory: 512MiB, cpu: 60s, output: 65536}
+limits: {memory: 512MiB, cpu: 60s, deadline: 1h, output: 65536, calls: 8, log: 1KiB}
 cache: auto
 inputs: []
 commands: []
@@ -90,6 +90,9 @@ bakery: null
   EXPECT_EQ(manifest->limits.memory, 512ULL << 20);
   EXPECT_EQ(manifest->limits.cpu, Milliseconds(60000));
   EXPECT_EQ(manifest->limits.output, 65536U);
+  EXPECT_EQ(manifest->limits.deadline, Milliseconds(3600000));
+  EXPECT_EQ(manifest->limits.calls, 8U);
+  EXPECT_EQ(manifest->limits.log, 1024U);
 }
 
 TEST_F(ManifestFile, TheLeastThatIsNeeded) {
@@ -100,6 +103,9 @@ TEST_F(ManifestFile, TheLeastThatIsNeeded) {
   EXPECT_EQ(manifest->limits.memory, 256ULL << 20);
   EXPECT_EQ(manifest->limits.output, 1ULL << 20);
   EXPECT_EQ(manifest->limits.cpu, Milliseconds(60000));
+  EXPECT_EQ(manifest->limits.deadline, Milliseconds(0));
+  EXPECT_EQ(manifest->limits.calls, 64U);
+  EXPECT_EQ(manifest->limits.log, 16ULL << 20);
 }
 
 TEST_F(ManifestFile, AllFindingsAtOnce) {

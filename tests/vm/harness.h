@@ -97,6 +97,7 @@ struct Case {
   Json runtime;
   uint64_t memory = 64ULL << 20;
   uint64_t output_limit = 1ULL << 20;
+  uint32_t calls = 64;
   std::chrono::milliseconds soft{0};
   std::chrono::milliseconds cpu{0};
   uint32_t attempt = 1;
@@ -110,6 +111,9 @@ inline Outcome run_job(Vm& vm, Host& host, const Case& c) {
   job.kind = c.kind;
   job.soft = c.soft;
   job.cpu = c.cpu;
+  job.memory = c.memory;
+  job.output = c.output_limit;
+  job.calls = c.calls;
   job.name = "first";
   job.type = "example";
   job.stack = "prod-first";
@@ -126,7 +130,6 @@ inline Load make_load(const Case& c) {
   load.version = "1.0.0";
   load.modules = c.modules;
   load.memory = c.memory;
-  load.output_limit = c.output_limit;
   return load;
 }
 
