@@ -18,6 +18,7 @@
 #include "api/audit.h"
 #include "api/door.h"
 #include "api/paths.h"
+#include "api/reads.h"
 #include "api/secrets.h"
 #include "registry/calls.h"
 #include "services/download.h"
@@ -41,6 +42,8 @@ class Hall {
   Hall& operator=(const Hall&) = delete;
 
   asio::thread_pool& pool();  // two threads, for files
+  /// `sha256:…` of a program's file, computed once while it stays as it is. Called on the pool's threads.
+  Result<std::string> program_version(const std::string& file);
   services::Http& http();
   services::Downloads& downloads();
 
@@ -57,6 +60,18 @@ class Hall {
  private:
   services::Http::Post post();
   services::Http::After after();
+
+  struct Known {
+    uint64_t device = 0, inode = 0, size = 0;
+    int64_t modified_ns = 0;
+    std::string version;
+    bool same(const Known& other) const {
+      return device == other.device && inode == other.inode && size == other.size &&
+             modified_ns == other.modified_ns;
+    }
+  };
+  std::mutex known_mutex_;              // guards known_
+  std::map<std::string, Known> known_;  // programs, by path
 
   std::unique_ptr<asio::thread_pool> pool_;
   std::unique_ptr<services::Http> http_;
@@ -101,6 +116,7 @@ class Attempt {
   std::atomic<bool> stop{false};                // read by the pool's threads
   std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
+  Reads reads;
 
  private:
   uint64_t logged_ = 0;

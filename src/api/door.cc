@@ -1,10 +1,14 @@
 #include "api/door.h"
 
+#include <sys/stat.h>
+
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <cerrno>
 #include <cstdlib>
 
 #include "api/attempt.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -33,6 +37,8 @@ class SessionImpl final : public Session {
   ~SessionImpl() override { attempt_->close(); }
   SessionImpl(const SessionImpl&) = delete;
   SessionImpl& operator=(const SessionImpl&) = delete;
+
+  std::string reads() const override { return attempt_->reads.items(attempt_->hall.secrets.mask()); }
 
   // An answer may destroy this session: nothing of it is touched afterwards.
   void call(int number, std::string_view encoded, Answer answer) override {
@@ -109,6 +115,27 @@ Hall::~Hall() {
 asio::thread_pool& Hall::pool() {
   if (!pool_) pool_ = std::make_unique<asio::thread_pool>(2);
   return *pool_;
+}
+
+Result<std::string> Hall::program_version(const std::string& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return tl::unexpected(system_error("cannot look at " + file, errno));
+  Known now{info.st_dev,
+            info.st_ino,
+            static_cast<uint64_t>(info.st_size),
+            info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
+            {}};
+  {
+    std::lock_guard lock(known_mutex_);
+    const auto found = known_.find(file);
+    if (found != known_.end() && found->second.same(now)) return found->second.version;
+  }
+  auto content = read_file(file);
+  if (!content) return tl::unexpected(content.error());
+  now.version = text_version(*content);
+  std::lock_guard lock(known_mutex_);
+  known_[file] = now;
+  return now.version;
 }
 
 services::Http& Hall::http() {

@@ -80,6 +80,8 @@ class Session {
   /// `arguments` is an encoded CBOR array from the sandbox: nothing in it is trusted. Calls that reply
   /// (registry) answer exactly once, on the loop's thread, possibly before call() returns.
   virtual void call(int call, std::string_view arguments, Answer answer) = 0;
+  /// What the calls read so far: JSON objects with commas between them; see api/reads.h.
+  virtual std::string reads() const = 0;
 };
 
 class Door {

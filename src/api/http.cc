@@ -75,6 +75,7 @@ Result<void> open_files(Exchange& x) {
   std::vector<services::PiecesBody::File> files;
   for (x.culprit = 0; x.culprit < x.asked.files.size(); ++x.culprit) {
     const GrantedPath& path = x.asked.files[x.culprit];
+    if (auto noted = note_content(*x.attempt, path); !noted) return noted;
     auto fd = open_granted(*x.attempt, path);
     if (!fd) return tl::unexpected(fd.error());
     auto file = services::PiecesBody::file(std::move(*fd), path.place.text);
@@ -109,6 +110,7 @@ void send(const std::shared_ptr<Exchange>& x) {
                                           x->asked.request.proxy.has_value());
   auto cancel_id = std::make_shared<uint64_t>(0);
   const std::string method = x->asked.request.method;
+  attempt.reads.add("http", method + " " + audited(x->asked.request.url), std::nullopt);
   const uint64_t id = http.submit(
       std::move(x->asked.request), [check](const Url& url, int hop) { return (*check)(url, hop); },
       [x, check, cancel_id, method,
@@ -122,6 +124,7 @@ void send(const std::shared_ptr<Exchange>& x) {
         } else if (x->asked.raise && response->status >= 400) {
           x->answer(tl::unexpected(status_error(method, *response)));
         } else {
+          if (x->file != nullptr && x->file->done()) note_written(*x->attempt, *x->asked.to_file);
           x->answer(encode(*response, x->file.get(), x->asked.to_path));
         }
       });

@@ -258,6 +258,11 @@ void ended(const Held& held, Result<std::string> value) {
       auto published = guarded([&] { return held->folders.publish(held->plan.family); });
       if (!published) value = tl::unexpected(published.error());
     }
+    if (value) {
+      for (const GrantedPath& path : held->plan.paths) {
+        if (held->plan.makes && path.permission == Permission::write) note_written(*held->plan.attempt, path);
+      }
+    }
     if (!value) held->folders.discard();
     asio::post(held->plan.attempt->hall.loop,
                [held, value = std::move(value)]() mutable { give(held, std::move(value)); });
@@ -308,8 +313,14 @@ void run_io(IoPlan plan) {
   auto held = std::make_shared<Running>(std::move(plan));
   asio::post(attempt.hall.pool(), [held] {
     auto request = guarded([&]() -> Result<services::io::Request> {
-      if (held->plan.attempt->stop) return fail("file.stopped", "the attempt has ended");
-      return held->plan.prepare(held->folders);
+      const IoPlan& asked = held->plan;
+      if (asked.attempt->stop) return fail("file.stopped", "the attempt has ended");
+      for (const GrantedPath& path : asked.paths) {
+        held->folders.culprit = static_cast<size_t>(&path - asked.paths.data());
+        if (!asked.contents || path.permission != Permission::read) continue;
+        if (auto noted = note_content(*asked.attempt, path); !noted) return tl::unexpected(noted.error());
+      }
+      return asked.prepare(held->folders);
     });
     asio::post(held->plan.attempt->hall.loop,
                [held, request = std::move(request)]() mutable { start(held, std::move(request)); });

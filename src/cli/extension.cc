@@ -39,8 +39,17 @@ void append_json(std::string& out, const Package& package, bool all) {
   if (all) {
     field("license", manifest.license);
     field("requires_core", manifest.requires_core);
-    out += ",\"may\":[";
+    out += ",\"tools\":{";
     bool first = true;
+    for (const auto& tool : manifest.tools) {
+      if (!first) out += ',';
+      first = false;
+      report::append_json_string(out, tool.name);
+      out += ':';
+      report::append_json_string(out, tool.range);
+    }
+    out += "},\"may\":[";
+    first = true;
     for (const auto& words : extension::plain_words(manifest.permissions, manifest.limits)) {
       if (!first) out += ',';
       first = false;
@@ -126,6 +135,10 @@ int extension_show(const Arguments& arguments, Screen& screen) {
   if (!manifest.license.empty()) out += "  license   " + visible(manifest.license) + '\n';
   if (!manifest.requires_core.empty())
     out += "  needs     pangeo-forge " + visible(manifest.requires_core) + '\n';
+  for (const auto& tool : manifest.tools) {
+    out += "  needs     " + visible(tool.name) + (tool.range.empty() ? "" : " " + visible(tool.range)) +
+           " (asked by: " + visible(join(tool.probe, " ")) + ")\n";
+  }
   out += "  found in  " + visible(found->folder.string()) + " (" + visible(found->source) + ")\n";
   out += "\nIt\n";
   const auto words = extension::plain_words(manifest.permissions, manifest.limits);

@@ -119,7 +119,7 @@ class Reading {
           {"summary", [&](const Node& n) { line(n, "summary", manifest_.summary); }},
           {"license", [&](const Node& n) { line(n, "license", manifest_.license); }},
           {"requires", [&](const Node& n) { requirements(n); }},
-          {"tools", [&](const Node& n) { neutral(n, "tools", n.kind == Kind::map && n.size == 0, "{}"); }},
+          {"tools", [&](const Node& n) { tools(n); }},
           {"permissions", [&](const Node& n) { permissions(n); }},
           {"limits", [&](const Node& n) { limits(n, "limits"); }},
           {"cache",
@@ -130,6 +130,23 @@ class Reading {
           {"commands",
            [&](const Node& n) { neutral(n, "commands", n.kind == Kind::list && n.size == 0, "[]"); }},
           {"bakery", [&](const Node& n) { neutral(n, "bakery", false, "null"); }}});
+    // Who looks at `programs` sees all that is run, also to ask it for its version.
+    for (const Tool& tool : manifest_.tools) {
+      const auto& programs = manifest_.permissions.programs;
+      const bool listed = std::any_of(programs.begin(), programs.end(), [&](const Permissions::Program& p) {
+        return p.name == tool.probe.front();
+      });
+      if (listed) continue;
+      Error error;
+      error.code = "manifest.tool";
+      error.message = tool.where.path + ": expected '" + tool.probe.front() +
+                      "' in permissions.programs, which does "
+                      "not name it";
+      error.hint = "add permissions: {programs: [" + tool.probe.front() + "]}";
+      error.where = tool.where;
+      error.retryable = false;
+      errors.push_back(std::move(error));
+    }
     for (const char* key : {"name", "version"}) {
       const Node* node = root.find(key);
       if (node == nullptr || node->is_null()) {
@@ -238,6 +255,57 @@ class Reading {
                                 }
                                 manifest_.requires_core = core.string();
                               }}});
+  }
+
+  void tools(const Node& node) {
+    if (!is_map(node, "tools")) return;
+    for (const Entry& entry : node.map()) tool(entry);
+  }
+
+  void tool(const Entry& entry) {
+    const std::string path = "tools." + shorten(entry.key.string(), 60);
+    Tool out;
+    out.name = entry.key.string();
+    out.where = document_.where(entry.key, path);
+    const Node& node = entry.value;
+    if (!is_program(out.name)) {
+      return report("manifest.tool", entry.key, path,
+                    "expected the plain name of a program, found " + found(entry.key),
+                    "write, for example, tools: {tofu: {version: \">=1.6\", probe: [tofu, version]}}");
+    }
+    if (!node.is_null() && !is_map(node, path)) return;
+    bool good = true;
+    keys(node, path + '.',
+         {{"version",
+           [&](const Node& n) {
+             good = is_text(n, path + ".version", "a version range such as '>=1.6'") && good;
+             if (n.kind != Kind::string) return;
+             if (auto range = SemVerRange::parse(n.string()); !range) {
+               good = false;
+               return report("manifest.range", n, path + ".version", range.error().message,
+                             range.error().hint);
+             }
+             out.range = n.string();
+           }},
+          {"probe", [&](const Node& n) { good = probe(n, path + ".probe", out.probe) && good; }}});
+    if (out.probe.empty()) out.probe = {out.name, "--version"};
+    if (good) manifest_.tools.push_back(std::move(out));
+  }
+
+  bool probe(const Node& node, const std::string& path, std::vector<std::string>& to) {
+    if (node.kind != Kind::list || node.size == 0 || node.size > 20) {
+      report("manifest.type", node, path, "expected a list of 1 to 20 words, found " + found(node),
+             "write the command that prints the version, such as [tofu, version, -json]");
+      return false;
+    }
+    for (const Node& word : node.list()) {
+      if (!is_text(word, path + '[' + std::to_string(to.size()) + ']', "text")) return false;
+      to.emplace_back(word.string());
+    }
+    if (is_program(to.front())) return true;
+    report("manifest.tool", node.list().front(), path + "[0]",
+           "expected the plain name of a program, found " + found(node.list().front()), {});
+    return false;
   }
 
   void neutral(const Node& node, const std::string& path, bool is_neutral, const std::string& allowed) {

@@ -37,12 +37,22 @@ struct Limits {
   uint64_t log = 16ULL << 20;      // bytes of log lines and progress, with 64 for each of them
 };
 
+/// A program whose version matters to what comes out: it is probed once in a run, before anything else, and
+/// counts in what is unchanged.
+struct Tool {
+  std::string name;
+  std::string range;               // of versions, as written; empty: any
+  std::vector<std::string> probe;  // the command that tells the version; its first word stands in `programs`
+  Where where;
+};
+
 struct Manifest {
   std::string name;
   std::string version;  // SemVer
   std::string summary;
   std::string license;
   std::string requires_core;  // range, as written; empty: any
+  std::vector<Tool> tools;
   Permissions permissions;
   Limits limits;
   std::filesystem::path file;  // the extension.yaml

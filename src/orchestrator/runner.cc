@@ -25,6 +25,11 @@ std::string error_json(const Error& error) {
   return to_json_text(out);
 }
 
+void join_items(std::string& items, std::string_view more) {
+  if (!items.empty() && !more.empty()) items += ',';
+  items += more;
+}
+
 Error deadline_error(Milliseconds deadline) {
   Error error;
   error.code = "deadline.instance";
@@ -63,6 +68,7 @@ Runner::Runner(RunnerParts parts)
       grace_timer_(parts_.loop),
       scheduler_(pipeline_, {parts_.max_parallel, parts_.fail_fast}, *this),
       disk_(layout_.folder()) {
+  secrets_.set_key_file(layout_.digest_key());
   door_->set_io(io_, layout_.cache());
   door_->set_download_cache(layout_.cache() / "downloads");
   infos_.reserve(records_.size());
@@ -84,6 +90,13 @@ Runner::Runner(RunnerParts parts)
     section.package = extension::worker_package(section.loaded->package, memory[i]);
     section.pool = parts_.supervisor.pool(section.package, *this);
     if (section.loaded->has_bootstrap) section.bootstrap = Section::Bootstrap::needed;
+    for (const auto& tool : section.loaded->package.manifest.tools) {
+      const auto version =
+          parts_.tools == nullptr ? ToolVersions::const_iterator() : parts_.tools->find(tool.probe);
+      if (parts_.tools == nullptr || version == parts_.tools->end()) continue;
+      join_items(section.reads,
+                 to_json_text({{"what", "tool"}, {"name", tool.name}, {"version", version->second}}));
+    }
   }
   std::error_code code;
   backend_exists_ = fs::exists(layout_.backend(), code);
@@ -178,6 +191,7 @@ bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, S
 }
 
 void Runner::bootstrap_done(Section& section, Done done) {
+  if (section.bootstrap_session) join_items(section.reads, section.bootstrap_session->reads());
   section.bootstrap_session.reset();
   if (done.status == Done::Status::succeeded) {
     section.runtime = std::move(done.value);
@@ -305,7 +319,12 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
   }
   if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
   ++undurable_;
-  parts_.writer.finish_instance(record, [this, instance] { durable(instance); });
+  state::InstanceRecord kept = record;
+  if (const auto reads = reads_.find(instance); reads != reads_.end()) {
+    kept.reads = '[' + reads->second + ']';
+    reads_.erase(reads);
+  }
+  parts_.writer.finish_instance(std::move(kept), [this, instance] { durable(instance); });
 }
 
 void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) {
@@ -396,6 +415,12 @@ void Runner::job_done(uint64_t job, Done done) {
   }
   const auto instance = static_cast<uint32_t>(job);
   Attempt& attempt = attempts_.at(instance);
+  std::string reads = section_of(instance).reads;
+  if (attempt.session) join_items(reads, attempt.session->reads());
+  if (reads.empty())
+    reads_.erase(instance);
+  else
+    reads_[instance] = std::move(reads);
   attempt.session.reset();
   records_[instance].cpu_us += done.cpu_us;
   records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);

@@ -20,6 +20,7 @@
 #include "orchestrator/events.h"
 #include "orchestrator/project.h"
 #include "orchestrator/scheduler.h"
+#include "orchestrator/tools.h"
 #include "state/layout.h"
 #include "state/log_file.h"
 #include "state/store.h"
@@ -39,6 +40,7 @@ struct RunnerParts {
   std::string run;  // id
   uint32_t max_parallel = 16;
   bool fail_fast = false;
+  const ToolVersions* tools = nullptr;  // of all extensions
 };
 
 class Runner final : private Scheduler::Actions,
@@ -88,6 +90,7 @@ class Runner final : private Scheduler::Actions,
     std::unique_ptr<api::Session> bootstrap_session;
     uint32_t bootstrap_for = 0;  // the instance that its log lines go to
     std::string runtime;         // CBOR
+    std::string reads;           // of the bootstrap and the declared tools, which count for every instance
     Error error;                 // of a failed bootstrap
     // A prepared job that found no room; offered again before anything else of the section.
     int64_t prepared = -1;
@@ -160,6 +163,7 @@ class Runner final : private Scheduler::Actions,
   std::unordered_map<uint32_t, Json> decoded_;  // outputs that somebody refers to
   // Outputs that hold secrets, as others get them; records_ has what is kept and shown.
   std::unordered_map<uint32_t, std::string> plain_outputs_;
+  std::unordered_map<uint32_t, std::string> reads_;  // of last attempts, until they are written
   std::unordered_map<uint32_t, std::unique_ptr<asio::steady_timer>> backoff_;
   asio::steady_timer grace_timer_;
   asio::thread_pool exporters_{2};  // stack exports wait for fsync

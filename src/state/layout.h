@@ -26,6 +26,8 @@ class Layout {
   std::filesystem::path work(const std::string& type, const std::string& name) const {
     return folder_ / "work" / file_name(type) / file_name(name);
   }
+  /// The key by which digests of secrets are made.
+  std::filesystem::path digest_key() const { return folder_ / "digest.key"; }
   /// The embedded engine's backend folder.
   std::filesystem::path backend() const { return folder_ / "pulumi"; }
 

@@ -223,8 +223,20 @@ TEST_F(ManifestFile, WhatThisVersionDoesNotDoIsRefused) {
   EXPECT_TRUE(error("commands: [{name: x}]").ends_with("[manifest.not_supported]"));
   EXPECT_TRUE(error("bakery: {driver: x}")
                   .ends_with("takes only null here, found a mapping [manifest.not_supported]"));
-  EXPECT_TRUE(error("tools: {tofu: {version: 1}}")
-                  .ends_with("takes only {} here, found a mapping [manifest.not_supported]"));
+}
+
+TEST_F(ManifestFile, ToolsAreKeptWithTheirPlaces) {
+  const auto manifest = read(
+      "name: t\nversion: 1.0.0\npermissions: {programs: [tofu, aws]}\n"
+      "tools:\n  tofu: {version: '>=1.6', probe: [tofu, version, -json]}\n  aws:\n");
+  ASSERT_TRUE(manifest) << manifest.error().front().text();
+  ASSERT_EQ(manifest->tools.size(), 2U);
+  EXPECT_EQ(manifest->tools[0].name, "tofu");
+  EXPECT_EQ(manifest->tools[0].range, ">=1.6");
+  EXPECT_THAT(manifest->tools[0].probe, ElementsAre("tofu", "version", "-json"));
+  EXPECT_EQ(manifest->tools[0].where.line, 5U);
+  EXPECT_EQ(manifest->tools[1].range, "");
+  EXPECT_THAT(manifest->tools[1].probe, ElementsAre("aws", "--version"));
 }
 
 TEST_F(ManifestFile, CoreRange) {
