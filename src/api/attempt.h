@@ -90,7 +90,9 @@ class Streams;
 /// answer is still wanted.
 class Attempt {
  public:
-  Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {}
+  Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {
+    for (const std::string& path : caller.derived) reads.wrote(path);
+  }
 
   /// Records a refusal and returns it as the call's error. `tried` completes "ADDRESS tried forge.CALL: …";
   /// `entry` is what would have to stand in the list of `permission`.

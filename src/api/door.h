@@ -53,6 +53,8 @@ struct Caller {
   std::filesystem::path work_folder;  // made when first needed; `tmp/` in it is emptied at its first use
   uint32_t attempt = 1;
   Grants grants;
+  std::vector<std::string>
+      derived{};               // granted paths that what was read already explains: no inputs of their own
   uint32_t calls = 64;         // that may be under way at once; also programs of process.start
   uint64_t log = 16ULL << 20;  // bytes of log lines and progress that it may send; see log_cost()
   /// Ends the attempt with this error, for what it did. Called at most once, from inside Session::call.

@@ -196,7 +196,9 @@ Result<void> note_program(Attempt& attempt, const Asked& asked) {
   if (!asked.program.confined) attempt.reads.add("reach", "/", std::nullopt);
   const Grants& grants = attempt.caller.grants;
   for (const auto* list : {&grants.read, &grants.write}) {
-    for (const auto& entry : *list) attempt.reads.add("reach", entry.value, std::nullopt);
+    for (const auto& entry : *list) {
+      if (!attempt.reads.own(entry.value)) attempt.reads.add("reach", entry.value, std::nullopt);
+    }
   }
   for (const auto& name : grants.env) attempt.reads.add("env", name, env_version(std::getenv(name.c_str())));
   return {};

@@ -367,7 +367,8 @@ std::unique_ptr<api::Session> Runner::open_session(uint64_t job, uint32_t instan
   caller.address = infos_[instance].address;
   caller.extension = manifest.name;
   caller.manifest = manifest.file.string();
-  caller.work_folder = work_folder(instance);
+  const bool bootstraps = (job & kBootstrapJob) != 0;
+  caller.work_folder = bootstraps ? layout_.bootstrap(infos_[instance].type).string() : work_folder(instance);
   caller.attempt = attempt.number;
   caller.calls = limits.calls;
   caller.log = limits.log;
@@ -380,6 +381,16 @@ std::unique_ptr<api::Session> Runner::open_session(uint64_t job, uint32_t instan
   }
   const auto config = attempt.config.empty() ? Result<Json>(Json::object()) : from_cbor(attempt.config);
   caller.grants = extension::make_grants(permissions, config ? *config : Json::object(), around);
+  // What the bootstrap made (an environment, a chart) is there for all instances, which cannot change it. It
+  // has ended: no link that it may have left on the way counts.
+  std::error_code code;
+  if (!bootstraps && section.bootstrap == Section::Bootstrap::done) {
+    const auto made = fs::canonical(layout_.bootstrap(infos_[instance].type), code);
+    if (!code) {
+      caller.grants.read.push_back({made.string(), false});
+      caller.derived.push_back(made.string());
+    }
+  }
   return door_->open(std::move(caller));
 }
 
