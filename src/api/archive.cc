@@ -23,6 +23,7 @@ class Planner {
   explicit Planner(Request& request) : request_(request) {
     plan_.attempt = request.attempt;
     plan_.call = &request.call;
+    plan_.number = request.number;
     plan_.family = "archive";
     plan_.contents = true;
   }

@@ -105,9 +105,11 @@ class Attempt {
   bool may_log(size_t bytes);
   /// Ends the session: cancels what is under way.
   void close();
-  /// What close() has to do for something under way; forget() it when that has ended.
-  uint64_t on_close(std::function<void()> cancel);
+  /// What close(), or cancel() of that request, has to do for something under way; forget() it when that has
+  /// ended.
+  uint64_t on_close(std::function<void()> cancel, uint32_t request = 0);
   void forget(uint64_t id) { cancels_.erase(id); }
+  bool cancel(uint32_t request);
 
   /// The work folder, made when first asked for, with an empty tmp/. Called on the pool's threads.
   Result<const services::Folder*> work();
@@ -122,7 +124,11 @@ class Attempt {
 
  private:
   uint64_t logged_ = 0;
-  std::map<uint64_t, std::function<void()>> cancels_;
+  struct UnderWay {
+    uint32_t request = 0;
+    std::function<void()> cancel;
+  };
+  std::map<uint64_t, UnderWay> cancels_;
   uint64_t next_cancel_ = 1;
   std::mutex work_mutex_;  // guards work_
   std::optional<services::Folder> work_;
@@ -134,6 +140,7 @@ struct Request {
   const registry::Call& call;
   const Arguments& arguments;
   Session::Answer answer;
+  uint32_t number = 0;  // the caller's; see Session::cancel
 };
 
 using Handler = void (*)(Request request);

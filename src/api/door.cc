@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <cerrno>
@@ -41,7 +42,7 @@ class SessionImpl final : public Session {
   std::string reads() const override { return attempt_->reads.items(attempt_->hall.secrets.mask()); }
 
   // An answer may destroy this session: nothing of it is touched afterwards.
-  void call(int number, std::string_view encoded, Answer answer) override {
+  void call(int number, std::string_view encoded, Answer answer, uint32_t request) override {
     const auto all = registry::calls();
     if (number < 0 || static_cast<size_t>(number) >= all.size() ||
         handlers()[static_cast<size_t>(number)] == nullptr) {
@@ -58,8 +59,10 @@ class SessionImpl final : public Session {
         answer(tl::unexpected(std::move(arguments.error())));
       return;
     }
-    handlers()[static_cast<size_t>(number)]({attempt_, call, *arguments, std::move(answer)});
+    handlers()[static_cast<size_t>(number)]({attempt_, call, *arguments, std::move(answer), request});
   }
+
+  bool cancel(uint32_t request) override { return attempt_->cancel(request); }
 
  private:
   std::shared_ptr<Attempt> attempt_;
@@ -209,13 +212,24 @@ void Attempt::close() {
   const auto ended = std::move(streams);  // they hold us
   auto cancels = std::move(cancels_);
   cancels_.clear();
-  for (auto& [id, cancel] : cancels) cancel();
+  for (auto& [id, under_way] : cancels) under_way.cancel();
 }
 
-uint64_t Attempt::on_close(std::function<void()> cancel) {
+uint64_t Attempt::on_close(std::function<void()> cancel, uint32_t request) {
   const uint64_t id = next_cancel_++;
-  cancels_.emplace(id, std::move(cancel));
+  cancels_.emplace(id, UnderWay{request, std::move(cancel)});
   return id;
+}
+
+bool Attempt::cancel(uint32_t request) {
+  const auto found = std::find_if(cancels_.begin(), cancels_.end(), [&](const auto& entry) {
+    return request != 0 && entry.second.request == request;
+  });
+  if (found == cancels_.end()) return false;
+  const auto under_way = std::move(found->second);
+  cancels_.erase(found);
+  under_way.cancel();
+  return true;
 }
 
 Result<const services::Folder*> Attempt::work() {

@@ -81,7 +81,11 @@ class Session {
   virtual ~Session() = default;
   /// `arguments` is an encoded CBOR array from the sandbox: nothing in it is trusted. Calls that reply
   /// (registry) answer exactly once, on the loop's thread, possibly before call() returns.
-  virtual void call(int call, std::string_view arguments, Answer answer) = 0;
+  /// `request` is the caller's number for it, for cancel(); 0: it cannot be cancelled.
+  virtual void call(int call, std::string_view arguments, Answer answer, uint32_t request = 0) = 0;
+  /// Ends what a call has under way: a request, a download, a program, a clone. True: it is ended, and its
+  /// answer will not come. False: it ends, and answers, in its own time.
+  virtual bool cancel(uint32_t request) = 0;
   /// What the calls read so far: JSON objects with commas between them; see api/reads.h.
   virtual std::string reads() const = 0;
 };

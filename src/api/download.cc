@@ -74,6 +74,7 @@ struct Fetch {
   const registry::Call& call;
   Session::Answer answer;
   std::vector<Wanted> files;
+  uint32_t number = 0;  // the caller's
   bool many = false;
   steady_clock::time_point told{};
 };
@@ -325,7 +326,7 @@ void start(std::shared_ptr<Fetch> fetch, size_t parallel) {
         fetch->attempt->forget(*cancel_id);
         answer(*fetch, std::move(results));
       });
-  *cancel_id = fetch->attempt->on_close([&downloads, id] { downloads.cancel(id); });
+  *cancel_id = fetch->attempt->on_close([&downloads, id] { downloads.cancel(id); }, fetch->number);
 }
 
 Result<Json> table_of(const Request& request, size_t place) {
@@ -341,7 +342,8 @@ void file(Request request) {
   auto wanted = FileReader(request.attempt, request.call, *options, std::make_shared<Opened>())
                     .build(std::string(request.arguments.text(0)), std::string(request.arguments.text(1)));
   if (!wanted) return request.answer(tl::unexpected(wanted.error()));
-  auto fetch = std::make_shared<Fetch>(Fetch{request.attempt, request.call, std::move(request.answer), {}});
+  auto fetch = std::make_shared<Fetch>(
+      Fetch{request.attempt, request.call, std::move(request.answer), {}, request.number});
   fetch->files.push_back(std::move(*wanted));
   start(std::move(fetch), 1);
 }
@@ -394,7 +396,8 @@ void all(Request request) {
   if (!parallel) return request.answer(tl::unexpected(parallel.error()));
   auto files = read_all(request, *list);
   if (!files) return request.answer(tl::unexpected(files.error()));
-  auto fetch = std::make_shared<Fetch>(Fetch{request.attempt, request.call, std::move(request.answer), {}});
+  auto fetch = std::make_shared<Fetch>(
+      Fetch{request.attempt, request.call, std::move(request.answer), {}, request.number});
   fetch->files = std::move(*files);
   fetch->many = true;
   start(std::move(fetch), static_cast<size_t>(parallel->value_or(kParallel)));

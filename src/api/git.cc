@@ -29,6 +29,7 @@ struct Job {
   std::shared_ptr<Attempt> attempt;
   const registry::Call* call = nullptr;
   Session::Answer answer;
+  uint32_t number = 0;  // the caller's
   GitRequest request;
   Milliseconds timeout{0};
   std::optional<GrantedPath> folder;  // the repository, or what becomes one
@@ -233,6 +234,7 @@ void launch(Held job) {
   IoPlan plan;
   plan.attempt = job->attempt;
   plan.call = job->call;
+  plan.number = job->number;
   plan.family = "git";
   plan.timeout = job->timeout;
   plan.network = network(job->request.operation) && !job->request.access.hosts.empty();
@@ -251,6 +253,7 @@ class Builder {
       : in_(request), options_(io_options(request, options_at)), job_(std::make_shared<Job>()) {
     job_->attempt = request.attempt;
     job_->call = &request.call;
+    job_->number = request.number;
     job_->request.operation = operation;
   }
 

@@ -66,7 +66,8 @@ struct Exchange {
   Session::Answer answer;
   Asked asked;
   std::shared_ptr<services::FileSink> file;
-  size_t culprit = 0;  // the file that was opened last; asked.files.size(): to_file
+  uint32_t number = 0;  // the caller's
+  size_t culprit = 0;   // the file that was opened last; asked.files.size(): to_file
 };
 
 // Opens what is read and written. On the pool.
@@ -128,7 +129,7 @@ void send(const std::shared_ptr<Exchange>& x) {
           x->answer(encode(*response, x->file.get(), x->asked.to_path));
         }
       });
-  *cancel_id = attempt.on_close([&http, id] { http.cancel(id); });
+  *cancel_id = attempt.on_close([&http, id] { http.cancel(id); }, x->number);
 }
 
 void request(Request call) {
@@ -138,7 +139,7 @@ void request(Request call) {
     return;
   }
   auto x = std::make_shared<Exchange>(
-      Exchange{call.attempt, call.call, std::move(call.answer), std::move(*asked), {}});
+      Exchange{call.attempt, call.call, std::move(call.answer), std::move(*asked), {}, call.number});
   if (x->asked.pieces.empty() && !x->asked.to_file) return send(x);
   Attempt& attempt = *call.attempt;
   for (const GrantedPath& path : x->asked.files) {

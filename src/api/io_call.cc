@@ -298,7 +298,14 @@ void start(const Held& held, Result<services::io::Request> request) {
         held->plan.attempt->forget(*cancel_id);
         ended(held, std::move(value));
       });
-  *cancel_id = attempt.on_close([&runner, id] { runner.cancel(id); });
+  *cancel_id = attempt.on_close(
+      [&runner, id, held] {
+        runner.cancel(id);
+        // What is in the making goes at once where the attempt goes on; where it ends, with the next one.
+        Attempt& caller = *held->plan.attempt;
+        if (caller.open) asio::post(caller.hall.pool(), [held] { held->folders.discard(); });
+      },
+      held->plan.number);
 }
 
 }  // namespace

@@ -74,6 +74,7 @@ struct IoPlan {
   std::function<void(Result<std::string> value, Session::Answer answer)> finish;
   bool network = false;
   Milliseconds timeout{0};
+  uint32_t number = 0;  // the caller's
 };
 
 void run_io(IoPlan plan);

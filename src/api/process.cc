@@ -275,10 +275,13 @@ class Running : public std::enable_shared_from_this<Running> {
         std::move(asked_.program),
         [self](int stream, std::string_view bytes) { self->output(stream, bytes); },
         [self](worker::ProgramEnd end) { self->ended(std::move(end)); });
-    close_ = attempt_->on_close([self] { self->close(); });
+    close_ = attempt_->on_close([self] { self->close(); }, number_);
   }
   /// The answer that waits for the end; or lines are kept for read().
-  void answer_at_end(Session::Answer answer) { answer_ = std::move(answer); }
+  void answer_at_end(Session::Answer answer, uint32_t number) {
+    answer_ = std::move(answer);
+    number_ = number;
+  }
   void keep_lines() { streaming_ = true; }
   bool being_read() const { return answer_ != nullptr; }
   void read(Session::Answer answer) {
@@ -407,6 +410,7 @@ class Running : public std::enable_shared_from_this<Running> {
   asio::executor_work_guard<asio::io_context::executor_type> guard_;
   uint64_t program_ = 0;
   uint64_t close_ = 0;
+  uint32_t number_ = 0;  // the caller's, of a call that waits for the end
   bool streaming_ = false;
   bool told_ = false;
   std::string parts_[2];  // lines that have no end yet
@@ -464,10 +468,11 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
 }
 
 void run(Request request) {
-  launch(std::move(request), [](std::shared_ptr<Running> running, Session::Answer answer) {
-    running->answer_at_end(std::move(answer));
-    running->start();
-  });
+  launch(std::move(request),
+         [number = request.number](std::shared_ptr<Running> running, Session::Answer answer) {
+           running->answer_at_end(std::move(answer), number);
+           running->start();
+         });
 }
 
 Streams& streams(Attempt& attempt) {

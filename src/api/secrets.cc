@@ -82,7 +82,8 @@ Result<std::optional<std::string>> Secrets::version(std::string_view value) {
       std::string made(kKeyBytes, '\0');
       if (::getrandom(made.data(), made.size(), 0) != static_cast<ssize_t>(made.size()))
         return tl::unexpected(system_error("cannot draw a random key", errno));
-      if (auto written = write_file(key_file_, made, true, 0600); !written) return tl::unexpected(written.error());
+      if (auto written = write_file(key_file_, made, true, 0600); !written)
+        return tl::unexpected(written.error());
       key_ = std::move(made);
     }
   }

@@ -36,6 +36,7 @@ class Describer final : public worker::Client {
     pool_->reply(0, request, tl::unexpected(std::move(error)));
   }
 
+  void cancel_call(uint64_t, uint32_t) override {}
   void job_done(uint64_t, worker::Done done) override {
     if (done.status == worker::Done::Status::succeeded) {
       result = from_cbor(done.value);

@@ -414,9 +414,21 @@ void Runner::host_call(uint64_t job, uint32_t request, int call, std::string_vie
       *session = open_session(job, instance, attempt, *section, parts_.project.permissions_of(instance),
                               parts_.project.limits_of(instance));
   }
-  (*session)->call(call, arguments, [pool = section->pool.get(), job, request](Result<std::string> value) {
-    if (request != 0) pool->reply(job, request, value);
-  });
+  (*session)->call(
+      call, arguments,
+      [pool = section->pool.get(), job, request](Result<std::string> value) {
+        if (request != 0) pool->reply(job, request, value);
+      },
+      request);
+}
+
+void Runner::cancel_call(uint64_t job, uint32_t request) {
+  const bool bootstraps = (job & kBootstrapJob) != 0;
+  Section& section = bootstraps ? sections_[job & ~kBootstrapJob] : section_of(static_cast<uint32_t>(job));
+  const auto& session =
+      bootstraps ? section.bootstrap_session : attempts_.at(static_cast<uint32_t>(job)).session;
+  if (!session || !session->cancel(request)) return;
+  section.pool->reply(job, request, fail("async.cancelled", "the task that made this call was cancelled"));
 }
 
 void Runner::job_done(uint64_t job, Done done) {

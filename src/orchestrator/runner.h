@@ -112,6 +112,7 @@ class Runner final : private Scheduler::Actions,
   // worker::Client
   void job_started(uint64_t job) override;
   void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) override;
+  void cancel_call(uint64_t job, uint32_t request) override;
   void job_done(uint64_t job, worker::Done done) override;
   void room() override;
   bool may_start() override { return running() < parts_.max_parallel; }

@@ -40,6 +40,10 @@ enum class Kind : uint8_t {
   returned = 19,
   /// [20, error]: the load failed; the worker exits.
   load_failed = 20,
+  /// [21, epoch, request]: nobody wants the reply of that call any more. It comes none the less, once what
+  /// the call
+  /// began is ended.
+  cancel = 21,
 };
 
 /// What a run frame asks for, and the items that follow in it.

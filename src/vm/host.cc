@@ -280,6 +280,14 @@ int host_send(lua_State* L) {
   return 1;
 }
 
+/// host.cancel(request)
+int host_cancel(lua_State* L) {
+  Machine& m = Machine::of(L);
+  const auto request = static_cast<uint32_t>(lua_tointeger(L, 1));
+  if (!m.guarded([&] { m.host->cancel(request); })) return raise_error(L);
+  return 0;
+}
+
 /// host.wait() -> request, true, value; or request, false, error
 int host_wait(lua_State* L) {
   Machine& m = Machine::of(L);
@@ -415,7 +423,7 @@ void push_host(lua_State* L) {
       {"where", host_where},   {"expired", host_expired},   {"nearest", host_nearest},
       {"module", host_module}, {"standard", host_standard}, {"modules", host_modules},
       {"keep", host_keep},     {"send", host_send},         {"wait", host_wait},
-      {"on_error", on_error},
+      {"on_error", on_error},  {"cancel", host_cancel},
   };
   lua_newtable(L);
   for (const luaL_Reg& function : kFunctions) {

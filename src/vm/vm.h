@@ -27,6 +27,8 @@ class Host {
   /// Sends a host call of the current job. `arguments` is an encoded CBOR array. Request 0: no reply will
   /// come.
   virtual void call(uint32_t request, int call, std::string_view arguments) = 0;
+  /// Nobody wants the reply of this call any more: what it began may be ended. The reply still comes.
+  virtual void cancel(uint32_t request) = 0;
   /// Blocks until a reply to any outstanding request of the current job comes.
   virtual Reply wait() = 0;
 };

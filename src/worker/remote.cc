@@ -276,6 +276,7 @@ void Remote::frame(std::string_view payload) {
     case Kind::call: return take_call(in, items);
     case Kind::done: return take_done(in, items);
     case Kind::returned: return take_returned(in, items);
+    case Kind::cancel: return take_cancel(in, items);
     default: return protest("a frame of kind " + std::to_string(kind));
   }
 }
@@ -362,6 +363,20 @@ void Remote::take_done(cbor::Reader& in, uint64_t items) {
   pool_->done(*this, std::move(ended), std::move(done));
   // A head that was asked back may be on its way back: wait for what the worker says (see kSettle).
   if (!queue_.empty() && !queue_.front().revoked) announce();
+}
+
+void Remote::take_cancel(cbor::Reader& in, uint64_t items) {
+  const uint64_t epoch = in.unsigned_int();
+  const uint64_t request = in.unsigned_int();
+  if (items != 3 || !in.ok() || request > UINT32_MAX) return protest("a cancel frame of another shape");
+  if (queue_.empty() || queue_.front().epoch != epoch) {
+    return protest("a cancel of epoch " + std::to_string(epoch) + " while " +
+                   (queue_.empty() ? std::string("no job") : std::to_string(queue_.front().epoch)) + " runs");
+  }
+  // The reply may have crossed it.
+  const auto number = static_cast<uint32_t>(request);
+  if (std::find(outstanding_.begin(), outstanding_.end(), number) == outstanding_.end()) return;
+  pool_->cancel_call(queue_.front().job.id, number);
 }
 
 void Remote::take_returned(cbor::Reader& in, uint64_t items) {

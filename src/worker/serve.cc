@@ -158,6 +158,18 @@ class Server final : public vm::Host {
     socket_.send(out_);
   }
 
+  void cancel(uint32_t request) override {
+    out_.clear();
+    const size_t start = frames::begin(out_);
+    cbor::Writer w(out_);
+    w.array(3);
+    w.unsigned_integer(static_cast<uint64_t>(Kind::cancel));
+    w.unsigned_integer(epoch_);
+    w.unsigned_integer(request);
+    frames::finish(out_, start);
+    socket_.send(out_);
+  }
+
   vm::Reply wait() override {
     while (replies_.empty()) {
       socket_.receive(true);

@@ -59,6 +59,8 @@ class Client {
   /// A host call. `arguments` is an encoded CBOR array, valid during the call. Answer with Pool::reply unless
   /// request is 0.
   virtual void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) = 0;
+  /// Nobody wants the reply of a call that waits for one: what it began may be ended. Reply none the less.
+  virtual void cancel_call(uint64_t job, uint32_t request) = 0;
   virtual void job_done(uint64_t job, Done done) = 0;
   /// The pool may take jobs that it refused before.
   virtual void room() = 0;

@@ -415,6 +415,18 @@ TEST(Async, AnUnfinishedTaskIsDroppedWithAWarning) {
   EXPECT_EQ(host.waits, 0);
 }
 
+TEST(Async, ACancelledCallIsToldToTheCore) {
+  FakeHost host;
+  const auto out = execute(R"(
+    local quick = forge.async.spawn(function() return forge.fs.exists("quick") end)
+    local slow = forge.async.spawn(function() return forge.fs.exists("slow") end)
+    forge.async.cancel(slow)
+    self.outputs.quick = forge.async.await(quick) == nil)",
+                           host);
+  EXPECT_EQ(outputs(out), parse(R"({"quick": true})"));
+  EXPECT_THAT(host.cancelled, testing::ElementsAre(2U));
+}
+
 TEST(Async, MoreCallsThanTheLimitFindAnErrorAndTheOthersEnd) {
   Case c;
   c.calls = 2;

@@ -50,6 +50,7 @@ class FakeHost final : public Host {
   bool newest_first = false;
   std::vector<Call> calls;
   int waits = 0;
+  std::vector<uint32_t> cancelled;
 
   void call(uint32_t request, int call, std::string_view arguments) override {
     const std::string name(registry::calls()[static_cast<size_t>(call)].name);
@@ -64,6 +65,7 @@ class FakeHost final : public Host {
       reply.value = tl::unexpected(value.error());
     pending_.push_back(std::move(reply));
   }
+  void cancel(uint32_t request) override { cancelled.push_back(request); }
   Reply wait() override {
     ++waits;
     if (pending_.empty()) throw std::runtime_error("nothing is outstanding");

@@ -87,6 +87,9 @@ class Recorder final : public Client {
     calls.push_back({job, request, call, std::string(arguments)});
     if (on_call) on_call(calls.back());
   }
+  void cancel_call(uint64_t job, uint32_t request) override {
+    told.push_back("cancel " + std::to_string(job) + " " + std::to_string(request));
+  }
   void job_done(uint64_t job, Done result) override {
     static constexpr const char* kNames[] = {"succeeded", "failed", "timed_out", "crashed", "cancelled"};
     std::string line = "done " + std::to_string(job) + " " + kNames[static_cast<int>(result.status)];
