@@ -57,7 +57,10 @@ void append_json(std::string& out, const Package& package, bool all) {
     }
     out += "],\"limits\":{\"memory\":" + std::to_string(manifest.limits.memory) +
            ",\"cpu_ms\":" + std::to_string(manifest.limits.cpu.count()) +
-           ",\"output\":" + std::to_string(manifest.limits.output) + "},\"modules\":[";
+           ",\"deadline_ms\":" + std::to_string(manifest.limits.deadline.count()) +
+           ",\"output\":" + std::to_string(manifest.limits.output) +
+           ",\"calls\":" + std::to_string(manifest.limits.calls) +
+           ",\"log\":" + std::to_string(manifest.limits.log) + "},\"modules\":[";
     first = true;
     for (const auto& [name, source] : package.modules) {
       if (!first) out += ',';
