@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 using worker::Done;
 
 // Job ids: an instance's index, or this bit and a section's index for its bootstrap.
+constexpr size_t kLongestError = 64U << 10;  // bytes of each of its texts
 constexpr uint64_t kBootstrapJob = 1ULL << 32;
 
 std::string error_json(const Error& error) {
@@ -311,11 +312,10 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
         std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - timing_[instance].begun);
   }
   if (error != nullptr) {
-    Error shown = *error;
-    secrets_.mask().apply(shown);
-    record.error = error_json(shown);
-    log_failure(instance, attempts, shown);
-    errors_.emplace(instance, std::move(shown));
+    Error told = shown(*error);
+    record.error = error_json(told);
+    log_failure(instance, attempts, told);
+    errors_.emplace(instance, std::move(told));
   }
   if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
   ++undurable_;
@@ -328,13 +328,12 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
 }
 
 void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) {
-  Error shown = error;
-  secrets_.mask().apply(shown);
-  log_failure(instance, failed_attempt, shown);
+  const Error told = shown(error);
+  log_failure(instance, failed_attempt, told);
   if (const Milliseconds deadline = parts_.project.limits_of(instance).deadline; deadline.count() > 0) {
     delay = std::clamp(deadline_left(instance, deadline), Milliseconds(0), delay);
   }
-  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &shown, delay};
+  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &told, delay};
   parts_.observer.on(event);
   auto timer = std::make_unique<asio::steady_timer>(parts_.loop, delay);
   timer->async_wait([this, instance](std::error_code code) {
@@ -543,6 +542,14 @@ void Runner::log(uint32_t index, int level, std::string_view text, const Json* f
   if (fields != nullptr) line["fields"] = *fields;
   log_file_.append(to_json_text(line));
   parts_.observer.on(event);
+}
+
+// As people and files get to see it: without secrets, and then no longer than they can use.
+Error Runner::shown(const Error& error) const {
+  Error out = error;
+  secrets_.mask().apply(out);
+  for (std::string* text : {&out.code, &out.message, &out.hint}) *text = cut_text(*text, kLongestError);
+  return out;
 }
 
 // So that the run's log tells the whole story of what failed, also where the extension logged nothing.

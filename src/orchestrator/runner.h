@@ -138,6 +138,7 @@ class Runner final : private Scheduler::Actions,
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
   std::string masked(std::string_view outputs) const;
+  Error shown(const Error& error) const;
   void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
   void durable(uint32_t instance);
   void finish_if_done();

@@ -12,7 +12,7 @@ namespace pf::vm {
 namespace {
 
 constexpr int kTracebackLines = 24;
-constexpr size_t kMaxMessage = 64U << 10;
+constexpr size_t kMaxMessage = 1U << 20;  // the core masks it, and cuts it to what people read
 /// Leaves room in a frame for what stands around the data.
 constexpr size_t kMaxArguments = frames::kMaxFrame - (64U << 10);
 
@@ -330,13 +330,6 @@ std::string_view raw_text_field(lua_State* L, int table, const char* key) {
   return view(L, -1);
 }
 
-std::string cut(std::string_view text) {
-  if (text.size() <= kMaxMessage) return std::string(text);
-  size_t end = kMaxMessage;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "… (" + std::to_string(text.size() - end) + " more bytes)";
-}
-
 }  // namespace
 
 void author_place(lua_State* L, std::string& out) {
@@ -408,9 +401,9 @@ int describe(lua_State* L) {
   }
   m.guarded([&] {
     m.problem = Error{};
-    m.problem.code = code.empty() ? "extension.error" : cut(code);
-    m.problem.message = cut(message);
-    m.problem.hint = cut(hint);
+    m.problem.code = code.empty() ? "extension.error" : cut_text(code, kMaxMessage);
+    m.problem.message = cut_text(message, kMaxMessage);
+    m.problem.hint = cut_text(hint, kMaxMessage);
     m.problem.retryable = retryable;
     if (type != LUA_TSTRING && type != LUA_TTABLE) m.problem.hint = "raise text: error(\"what went wrong\")";
   });

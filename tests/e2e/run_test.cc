@@ -185,6 +185,19 @@ TEST(Run, ABootstrapThatFailsFailsItsInstancesOnly) {
   EXPECT_NE(run.error_message("t.a").find("no venv"), std::string::npos);
 }
 
+// A secret that lies where a long error text is cut is not left there in half.
+TEST(Run, ALongErrorIsCutAfterItsSecretsAreMasked) {
+  Project project;
+  project.extension("t",
+                    execute("local token = forge.secret.get('TOKEN')\n"
+                            "error(('x'):rep(65530) .. token .. ('y'):rep(1000), 0)"),
+                    "permissions: {secrets: [TOKEN]}\n");
+  const auto run = run_pipeline(project, "p:\n  t: [{name: a}]\n", {},
+                                {{"PANGEO_FORGE_SECRET_TOKEN", "tiger-lily-and-rose"}});
+  EXPECT_EQ(run.error_message("t.a"), std::string(65530, 'x') + "[secre… (1002 more bytes)");
+  EXPECT_EQ(run.output.out.find("tiger"), std::string::npos);
+}
+
 TEST(Run, LifecycleCallsComeInOrder) {
   Project project;
   project.extension("t", R"(
