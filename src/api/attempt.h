@@ -42,8 +42,9 @@ class Hall {
   Hall& operator=(const Hall&) = delete;
 
   asio::thread_pool& pool();  // two threads, for files
-  /// `sha256:…` of a program's file, computed once while it stays as it is. Called on the pool's threads.
-  Result<std::string> program_version(const std::string& file);
+  /// `sha256:…` of a program's file, computed once while it stays as it is; nothing where it may be executed
+  /// but not read. Called on the pool's threads.
+  std::optional<std::string> program_version(const std::string& file);
   services::Http& http();
   services::Downloads& downloads();
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
-#include <cerrno>
 #include <cstdlib>
 
 #include "api/attempt.h"
@@ -120,9 +119,9 @@ asio::thread_pool& Hall::pool() {
   return *pool_;
 }
 
-Result<std::string> Hall::program_version(const std::string& file) {
+std::optional<std::string> Hall::program_version(const std::string& file) {
   struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return tl::unexpected(system_error("cannot look at " + file, errno));
+  if (::stat(file.c_str(), &info) != 0) return std::nullopt;
   Known now{info.st_dev,
             info.st_ino,
             static_cast<uint64_t>(info.st_size),
@@ -134,7 +133,7 @@ Result<std::string> Hall::program_version(const std::string& file) {
     if (found != known_.end() && found->second.same(now)) return found->second.version;
   }
   auto content = read_file(file);
-  if (!content) return tl::unexpected(content.error());
+  if (!content) return std::nullopt;
   now.version = text_version(*content);
   std::lock_guard lock(known_mutex_);
   known_[file] = now;

@@ -187,11 +187,9 @@ void fill_environment(std::vector<std::string>& environment, const Caller& calle
 }
 
 /// What the program may read and the door does not see; see api/reads.h. On the pool, after prepare().
-Result<void> note_program(Attempt& attempt, const Asked& asked) {
+void note_program(Attempt& attempt, const Asked& asked) {
   const worker::ProgramSpec& spec = asked.program.spec;
-  auto version = attempt.hall.program_version(spec.file);
-  if (!version) return tl::unexpected(version.error());
-  attempt.reads.add("program", spec.file, std::move(*version));
+  attempt.reads.add("program", spec.file, attempt.hall.program_version(spec.file));
   if (spec.network) attempt.reads.add("network", asked.name, std::nullopt);
   if (!asked.program.confined) attempt.reads.add("reach", "/", std::nullopt);
   const Grants& grants = attempt.caller.grants;
@@ -201,7 +199,6 @@ Result<void> note_program(Attempt& attempt, const Asked& asked) {
     }
   }
   for (const auto& name : grants.env) attempt.reads.add("env", name, env_version(std::getenv(name.c_str())));
-  return {};
 }
 
 /// On the pool: makes the folders, finds the executable.
@@ -456,7 +453,7 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
                                    answer = std::move(request.answer),
                                    guard = asio::make_work_guard(attempt.hall.loop)]() mutable {
     auto prepared = prepare(*held, asked);
-    if (prepared) prepared = note_program(*held, asked);
+    if (prepared) note_program(*held, asked);
     asio::io_context& loop = held->hall.loop;
     asio::post(loop, [held = std::move(held), asked = std::move(asked), then = std::move(then),
                       answer = std::move(answer), prepared = std::move(prepared)]() mutable {

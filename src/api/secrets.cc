@@ -3,7 +3,6 @@
 #include <sys/random.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 
 #include "api/attempt.h"
@@ -34,9 +33,7 @@ void get(Request request) {
   attempt.allow(request.call, name);
   auto value = attempt.hall.secrets.get(name);
   if (!value) return request.answer(tl::unexpected(std::move(value.error())));
-  auto version = attempt.hall.secrets.version(*value);
-  if (!version) return request.answer(tl::unexpected(std::move(version.error())));
-  attempt.reads.add("secret", name, std::move(*version));
+  attempt.reads.add("secret", name, attempt.hall.secrets.version(*value));
   std::string out;
   cbor::Writer(out).text_or_bytes(*value);
   request.answer(std::move(out));
@@ -70,23 +67,18 @@ Result<void> Secrets::mark(std::string_view value) {
   return {};
 }
 
-Result<std::optional<std::string>> Secrets::version(std::string_view value) {
-  if (key_file_.empty()) return std::nullopt;
-  if (key_.empty()) {
+std::optional<std::string> Secrets::version(std::string_view value) {
+  if (key_.empty() && !key_file_.empty()) {
     auto kept = read_file(key_file_, kKeyBytes);
     if (kept && kept->size() == kKeyBytes) {
       key_ = std::move(*kept);
-    } else if (!kept && kept.error().code != "os.enoent") {
-      return tl::unexpected(kept.error());
-    } else {
+    } else if (!kept && kept.error().code == "os.enoent") {
       std::string made(kKeyBytes, '\0');
-      if (::getrandom(made.data(), made.size(), 0) != static_cast<ssize_t>(made.size()))
-        return tl::unexpected(system_error("cannot draw a random key", errno));
-      if (auto written = write_file(key_file_, made, true, 0600); !written)
-        return tl::unexpected(written.error());
-      key_ = std::move(made);
+      const bool drawn = ::getrandom(made.data(), made.size(), 0) == static_cast<ssize_t>(made.size());
+      if (drawn && write_file(key_file_, made, true, 0600)) key_ = std::move(made);
     }
   }
+  if (key_.empty()) return std::nullopt;
   return "hmac:" + hmac_sha256_hex(key_, value);
 }
 

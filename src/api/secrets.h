@@ -22,8 +22,8 @@ class Secrets {
   /// Where the key of version() is kept; the file is made when it is first needed.
   void set_key_file(std::filesystem::path file) { key_file_ = std::move(file); }
   /// `hmac:…` of a value, so that a change shows and the value does not: by a random key of the state folder.
-  /// Errors `os.*`, `state.*`. Nothing without a key file.
-  Result<std::optional<std::string>> version(std::string_view value);
+  /// Nothing where there is no key file, or it can be neither read nor made.
+  std::optional<std::string> version(std::string_view value);
   const Mask& mask() const { return mask_; }
 
  private:
