@@ -132,11 +132,11 @@ Result<GitUrl> parse_git_url(std::string_view text) {
   const size_t colon = text.find(':');
   const size_t slash = std::min(text.find('/'), text.size());
   if (colon < slash) {
-    if (text.substr(colon).starts_with("::"))
-      return bad(text, "transports that are programs do not exist here");
     // An IPv6 address in brackets holds colons of its own.
     const size_t bracket = text.find("]:");
     const size_t end = text.find('[') < colon && bracket != text.npos ? bracket + 1 : colon;
+    if (text.substr(end).starts_with("::"))
+      return bad(text, "transports that are programs do not exist here");
     return ssh(text, text.substr(0, end), text.substr(end + 1), false);
   }
   GitUrl out;
