@@ -78,6 +78,10 @@ class Listener final : public Client {
             std::to_string(arguments.size()) + "\n";
     if (request % 2 == 1) pool->reply(job, request, std::string("\xf6"));
   }
+  void cancel_call(uint64_t job, uint32_t request) override {
+    check(ended_[job] == 0, "nothing is cancelled after the end of its job");
+    told += "cancel " + std::to_string(job) + " " + std::to_string(request) + "\n";
+  }
   void job_done(uint64_t job, Done done) override {
     check(++ended_[job] == 1, "a job ends once", told);
     told += "done " + std::to_string(job) + " " + std::to_string(static_cast<int>(done.status)) + " " +
