@@ -251,8 +251,12 @@ class Reading {
       hint = "inside brackets and braces an expression must stand in quotes: \"${…}\"";
     }
     if (problem.msg.starts_with(YAML::ErrorMsg::INVALID_ESCAPE)) {
-      message = "found an unknown escape in double-quoted text: \\" +
-                problem.msg.substr(std::string_view(YAML::ErrorMsg::INVALID_ESCAPE).size());
+      // yaml-cpp names one byte, which of a longer character is no text.
+      const std::string escaped =
+          problem.msg.substr(std::string_view(YAML::ErrorMsg::INVALID_ESCAPE).size());
+      const bool ascii = escaped.size() == 1 && escaped[0] > 0x20 && escaped[0] < 0x7f;
+      message = ascii ? "found an unknown escape in double-quoted text: \\" + escaped
+                      : "found a backslash in double-quoted text before a character that has no escape";
       hint = "use single quotes, in which nothing is escaped, or write \\\\";
     } else if (problem.msg.starts_with(YAML::ErrorMsg::INVALID_UNICODE)) {
       message = "found an escape that is no Unicode character";
