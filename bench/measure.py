@@ -1,6 +1,7 @@
 """What the benchmark scripts share: running a command with a clock and a look at its memory."""
 import os
 import pathlib
+import resource
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -14,6 +15,12 @@ def run(argv, environment=None):
     pid = os.posix_spawn(argv[0], argv, environment or os.environ, file_actions=actions)
     _, status = os.waitpid(pid, 0)
     return time.perf_counter() - start, os.waitstatus_to_exitcode(status)
+
+
+def children_cpu():
+    """CPU time, in seconds, of all children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def peak_memory(argv):

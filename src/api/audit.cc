@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/clock.h"
@@ -21,7 +22,10 @@ void Audit::add(const Line& line) {
   if (file_.empty()) return;
   // Fields in the order in which they are read; the values go through the JSON printer, for they are hostile.
   const auto quoted = [&](std::string_view text) {
-    return to_json_text(Json(shorten(mask_.apply(text), kLongestTarget)));
+    std::string shown = shorten(mask_.apply(text), kLongestTarget);
+    const bool plain = std::all_of(shown.begin(), shown.end(),
+                                   [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+    return plain ? '"' + shown + '"' : to_json_text(Json(std::move(shown)));
   };
   buffer_ += "{\"time\":" + quoted(rfc3339(Clock::system().wall())) +
              ",\"instance\":" + quoted(line.instance) + ",\"call\":" + quoted(line.call) +

@@ -53,7 +53,7 @@ struct Job {
 struct Batch {
   std::vector<DownloadRequest> requests;
   std::vector<Result<DownloadResult>> results;
-  std::map<uint64_t, size_t> running;  // number of a job -> place
+  std::map<size_t, uint64_t> running;  // place -> number of a job
   std::deque<uint64_t> ready;          // looked at, waiting for their turn
   size_t parallel = 1;
   size_t active = 0;
@@ -106,7 +106,7 @@ class Service final : public Downloads {
 
   void cancel(uint64_t id) override {
     if (auto batch = batches_.extract(id); !batch.empty()) {
-      for (const auto& [job, place] : batch.mapped().running) cancel(job);
+      for (const auto& [place, job] : batch.mapped().running) cancel(job);
       return;
     }
     auto node = jobs_.extract(id);
@@ -156,7 +156,7 @@ class Service final : public Downloads {
             one_done(batch_id, place, std::move(result));
           });
       jobs_.at(id).batch = batch_id;
-      batch.running.emplace(id, place);
+      batch.running.emplace(place, id);
     }
   }
 
@@ -179,7 +179,7 @@ class Service final : public Downloads {
     if (found == batches_.end()) return;
     Batch& batch = found->second;
     batch.results[place] = std::move(result);
-    std::erase_if(batch.running, [place](const auto& entry) { return entry.second == place; });
+    batch.running.erase(place);
     if (--batch.left == 0) return end_batch(batch_id);
     while (!batch.ready.empty() && batch.active < batch.parallel) {
       const uint64_t id = batch.ready.front();

@@ -45,7 +45,8 @@ struct Raw {
   int outcome = 0;
   int status = 0;
   bool by_source = false;  // where it was stopped
-  std::string message, headers, body;
+  std::string message, body;
+  Headers headers;
 };
 
 Error make_error(std::string code, std::string message, std::string hint, bool retryable) {
@@ -86,12 +87,16 @@ struct Stream {
   std::shared_ptr<BodySink> sink;
   bool taken = false;
   bool source_failed = false;
+  Headers headers{};        // of the last answer that was begun
+  size_t headers_size = 0;  // that they were read from
 };
 
 pf_net_body stream_begin(void* context, int status, const char* headers, size_t size) {
   auto& s = *static_cast<Stream*>(context);
   try {
-    switch (s.sink->begin(status, parse_headers({headers, size}))) {
+    s.headers = parse_headers({headers, size});
+    s.headers_size = size;
+    switch (s.sink->begin(status, s.headers)) {
       case BodySink::Where::take: s.taken = true; return PF_NET_TAKE;
       case BodySink::Where::keep: return PF_NET_KEEP;
       case BodySink::Where::stop: break;
@@ -318,13 +323,17 @@ class Client final : public Http {
   // On a thread of the module, which is joined before this object goes.
   static void on_done(void* context, const pf_net_response* response) {
     auto* self = static_cast<Client*>(context);
-    auto raw = std::make_shared<Raw>();
+    auto raw = std::make_unique<Raw>();
     raw->id = response->id;
     raw->outcome = response->outcome;
     raw->status = response->status;
-    const auto* stream = static_cast<Stream*>(response->stream_context);
+    auto* stream = static_cast<Stream*>(response->stream_context);
     if (response->outcome == PF_NET_OK) {
-      raw->headers.assign(response->headers, response->headers_size);
+      // Trailers come after the beginning.
+      if (stream != nullptr && stream->headers_size == response->headers_size)
+        raw->headers = std::move(stream->headers);
+      else
+        raw->headers = parse_headers({response->headers, response->headers_size});
       raw->body.assign(response->body, response->body_size);
       if (stream != nullptr && stream->taken && !stream->sink->end()) raw->outcome = PF_NET_STOPPED;
     } else {
@@ -332,13 +341,12 @@ class Client final : public Http {
       raw->by_source = stream != nullptr && stream->source_failed;
     }
     // Of those that come in a row, one call of the owner's thread takes all.
-    bool first = false;
     {
       std::lock_guard lock(self->answers_mutex_);
-      first = self->answers_.empty();
       self->answers_.push_back(std::move(raw));
+      if (response->more != 0 || self->answers_posted_) return;
+      self->answers_posted_ = true;
     }
-    if (!first) return;
     self->post_([alive = self->alive_] {
       if (*alive != nullptr) (*alive)->take_answers(alive);
     });
@@ -346,10 +354,11 @@ class Client final : public Http {
 
   // The owner may destroy this object in the midst of it.
   void take_answers(const std::shared_ptr<Client*>& alive) {
-    std::vector<std::shared_ptr<Raw>> all;
+    std::vector<std::unique_ptr<Raw>> all;
     {
       std::lock_guard lock(answers_mutex_);
       all.swap(answers_);
+      answers_posted_ = false;
     }
     for (const auto& raw : all) {
       if (*alive == nullptr) return;
@@ -367,7 +376,7 @@ class Client final : public Http {
     }
     HttpResponse response;
     response.status = raw.status;
-    response.headers = parse_headers(raw.headers);
+    response.headers = std::move(raw.headers);
     const bool redirect =
         raw.status == 301 || raw.status == 302 || raw.status == 303 || raw.status == 307 || raw.status == 308;
     const std::string* location = redirect ? find_header(response.headers, "location") : nullptr;
@@ -449,8 +458,9 @@ class Client final : public Http {
   uint64_t next_ = 1;
   std::map<uint64_t, Pending> pending_;
   std::shared_ptr<Client*> alive_ = std::make_shared<Client*>(this);
-  std::mutex answers_mutex_;  // guards the next
-  std::vector<std::shared_ptr<Raw>> answers_;
+  std::mutex answers_mutex_;  // guards the next two
+  std::vector<std::unique_ptr<Raw>> answers_;
+  bool answers_posted_ = false;
 };
 
 }  // namespace

@@ -30,7 +30,28 @@ std::string_view trim(std::string_view text) {
 }  // namespace
 
 Headers parse_headers(std::string_view block) {
+  constexpr size_t kFew = 64;
   Headers out;
+  out.reserve(16);
+  // Of few lines each is compared with all: that is cheaper than a table.
+  std::map<std::string, size_t> places;
+  const auto add = [&](std::string name, std::string_view value) {
+    auto same = out.end();
+    if (out.size() < kFew) {
+      same = std::find_if(out.begin(), out.end(), [&](const auto& header) { return header.first == name; });
+    } else {
+      for (size_t i = places.size(); i < out.size(); ++i) places.emplace(out[i].first, i);
+      if (const auto found = places.find(name); found != places.end())
+        same = out.begin() + static_cast<ptrdiff_t>(found->second);
+    }
+    if (same == out.end()) {
+      out.emplace_back(std::move(name), value);
+      return out.size() - 1;
+    }
+    same->second.append(", ").append(value);
+    return static_cast<size_t>(same - out.begin());
+  };
+  size_t last = 0;
   while (!block.empty()) {
     size_t end = block.find('\n');
     std::string_view line = block.substr(0, end);
@@ -38,27 +59,19 @@ Headers parse_headers(std::string_view block) {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     if (line.empty()) continue;
     if (line[0] == ' ' || line[0] == '\t') {  // a folded line goes on with the last value
-      if (!out.empty()) out.back().second += " " + std::string(trim(line));
+      if (!out.empty()) out[last].second.append(" ").append(trim(line));
       continue;
     }
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) continue;
-    out.emplace_back(lower(trim(line.substr(0, colon))), trim(line.substr(colon + 1)));
+    last = add(lower(trim(line.substr(0, colon))), trim(line.substr(colon + 1)));
   }
-  Headers joined;
-  std::map<std::string, size_t> at;
-  for (auto& [name, value] : out) {
-    if (auto [found, fresh] = at.try_emplace(name, joined.size()); fresh)
-      joined.emplace_back(name, value);
-    else
-      joined[found->second].second += ", " + value;
-  }
-  return joined;
+  return out;
 }
 
 const std::string* find_header(const Headers& headers, std::string_view name) {
   for (const auto& [key, value] : headers) {
-    if (key.size() == name.size() && lower(key) == name) return &value;
+    if (key.size() == name.size() && (key == name || lower(key) == name)) return &value;
   }
   return nullptr;
 }

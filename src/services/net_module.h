@@ -9,7 +9,7 @@
 extern "C" {
 
 /// Grows with every change of this file; a module of another version is not used.
-enum { PF_NET_VERSION = 2 };
+enum { PF_NET_VERSION = 3 };
 
 /// What came of a request; anything but PF_NET_OK has a message.
 enum pf_net_outcome {
@@ -86,6 +86,7 @@ struct pf_net_response {
   const char* body;  // what was kept
   size_t body_size;
   void* stream_context;
+  int more;  // another answer follows at once: who passes answers on may pass several on together
 };
 
 /// Called on a thread of the module, once for each request that was not cancelled. It must not block or

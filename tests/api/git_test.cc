@@ -603,6 +603,105 @@ TEST_F(HostileTrees, NothingIsWrittenThroughALink) {
 TEST_F(HostileTrees, MissingAndForgedObjects) {
   publish(entry("100644", "a", std::string(40, '1')));
   EXPECT_EQ(attempt(), "git.damaged");
+  publish(entry("40000", "a", std::string(40, '1')));
+  EXPECT_EQ(attempt(), "git.damaged");
+  // One kind of object in the place of another.
+  publish(entry("100644", "a", tree(entry("100644", "b", blob("text")))));
+  EXPECT_EQ(attempt(), "git.damaged");
+  publish(entry("40000", "a", blob("text")));
+  EXPECT_EQ(attempt(), "git.failed");  // libgit2's own answer
+  publish(entry("120000", "a", blob(std::string("b\0c", 3))) + entry("120000", "d", blob("")));
+  EXPECT_EQ(attempt(), "git.damaged");
+}
+
+TEST_F(HostileTrees, PathsAsNames) {
+  const std::string file = blob("evil");
+  for (const std::string& name :
+       {std::string(".git/hooks/post-checkout"), std::string("a/.git/config"), std::string("/absolute"),
+        std::string("../escape"), std::string("a/.."), std::string("a//b"), std::string("a\0b", 3)}) {
+    publish(entry("100644", name, file));
+    EXPECT_EQ(attempt(), "git.damaged") << name;
+    publish(entry("100644", "A", file) + entry("40000", name, tree(entry("100644", "x", file))));
+    EXPECT_EQ(attempt(), "git.damaged") << name;
+    EXPECT_FALSE(fs::exists(work() / "x")) << name;
+  }
+  EXPECT_FALSE(fs::exists(work() / "escape"));
+  EXPECT_FALSE(fs::exists("/absolute"));
+  // .gitmodules is read by libgit2 itself: it must be no link, in no spelling of it.
+  for (const char* name : {".gitmodules", ".GITMODULES", ".gitmodules ", "gitmod~1", "gi7eba~1"}) {
+    publish(entry("120000", name, blob("../../owned")));
+    EXPECT_EQ(attempt(), "git.damaged") << name;
+  }
+  // A name twice, once as a folder, with another between the two.
+  publish(entry("100644", "a", file) + entry("100644", "a-b", file) +
+          entry("40000", "a", tree(entry("100644", "x", file))));
+  EXPECT_EQ(attempt(), "git.exists");
+}
+
+TEST_F(HostileTrees, NamesThatAreOnlyStrange) {
+  const std::string file = blob("fine");
+  std::string entries;
+  const std::vector<std::string> names = {
+      ".g\xe2\x80\x8cit", ".gi\xef\xbb\xbft", ".gitea", "NUL", "a.", "b~1", "c:d", "e f ",
+      "g\x01h",           "\xff\xfe"};
+  for (const std::string& name : names) {
+    publish(entry("100644", name, file));
+    EXPECT_EQ(attempt(), "hostile") << name;
+    EXPECT_EQ(got("x/" + name), "fine") << name;
+    EXPECT_EQ(git(work() / "x", {"status", "--porcelain"}), "") << name;
+  }
+  std::string deep = tree(entry("100644", "file", file));
+  for (int level = 0; level < 100; ++level) deep = tree(entry("40000", "d", deep));
+  publish(entry("40000", "d", deep));
+  EXPECT_EQ(attempt(), "hostile");
+  std::string path = "x/d/";
+  for (int level = 0; level < 100; ++level) path += "d/";
+  EXPECT_EQ(got(path + "file"), "fine");
+}
+
+// What the index says of a file is what lstat says, so that git need not read it again.
+TEST_F(HostileTrees, TheFirstCheckoutIsAsGitMakesIt) {
+  publish(entry("100644", ".gitignore", blob("*.o\n")) + entry("120000", "dangling", blob("no/where")) +
+          entry("100644", "empty", blob("")) + entry("100664", "group", blob("old mode")) +
+          entry("40000", "l\xc3\xb6st", tree(entry("100755", "run", blob("#!/bin/sh\n")))) +
+          entry("160000", "sub", std::string(40, '2')));
+  EXPECT_EQ(attempt(), "hostile");
+  const fs::path at = work() / "x";
+  EXPECT_EQ(names(at), (std::vector<std::string>{".git", ".gitignore", "dangling", "empty", "group",
+                                                 "l\xc3\xb6st", "sub"}));
+  EXPECT_EQ(fs::read_symlink(at / "dangling"), "no/where");
+  EXPECT_EQ(fs::status(at / "l\xc3\xb6st/run").permissions(), fs::perms(0755));
+  EXPECT_EQ(fs::status(at / "group").permissions(), fs::perms(0644));
+  EXPECT_TRUE(fs::is_empty(at / "sub"));
+  EXPECT_EQ(git(at, {"diff-files", "--raw", "--no-renames"}), "");
+  EXPECT_EQ(git(at, {"diff-index", "--cached", "--raw", "HEAD"}), "");
+  EXPECT_EQ(git(at, {"status", "--porcelain"}), "");
+  for (const char* name : {"dangling", "empty", "l\xc3\xb6st/run"}) {
+    struct stat info {};
+    ASSERT_EQ(::lstat((at / name).c_str(), &info), 0);
+    const std::string said = git(at, {"ls-files", "--debug", "--", name});
+    const auto stamp = [](const char* what, const timespec& t) {
+      return std::string(what) + ": " + std::to_string(t.tv_sec) + ":" + std::to_string(t.tv_nsec) + "\n";
+    };
+    EXPECT_NE(said.find(stamp("ctime", info.st_ctim)), std::string::npos) << said;
+    EXPECT_NE(said.find(stamp("mtime", info.st_mtim)), std::string::npos) << said;
+    EXPECT_NE(said.find("ino: " + std::to_string(info.st_ino)), std::string::npos) << said;
+    EXPECT_NE(said.find("size: " + std::to_string(info.st_size)), std::string::npos) << said;
+  }
+}
+
+TEST_F(HostileTrees, AttributesChangeWhatIsWritten) {
+  const std::string text = blob("a\nb\n");
+  for (const char* name : {".gitattributes", ".GitAttributes"}) {
+    publish(
+        entry("40000", "d",
+              tree(entry("100644", name, blob("*.txt text eol=crlf\n")) + entry("100644", "x.txt", text))) +
+        entry("100644", "y.txt", text));
+    EXPECT_EQ(attempt(), "hostile");
+    EXPECT_EQ(got("x/d/x.txt"), std::string(name) == ".gitattributes" ? "a\r\nb\r\n" : "a\nb\n");
+    EXPECT_EQ(got("x/y.txt"), "a\nb\n");
+    EXPECT_EQ(git(work() / "x", {"status", "--porcelain"}), "");
+  }
 }
 
 }  // namespace

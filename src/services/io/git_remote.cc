@@ -596,8 +596,4 @@ Result<void> check_out(git_repository* repository, const git_commit* commit, boo
   return {};
 }
 
-Result<void> first_checkout(git_repository* repository, const git_commit* commit, Peers& peers) {
-  return check_out(repository, commit, true, peers);
-}
-
 }  // namespace pf::services::io

@@ -121,7 +121,7 @@ class Loop {
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &pointer);
         const CURLcode code = message->data.result;  // the message dies with the handle's removal
         auto* transfer = static_cast<Transfer*>(pointer);
-        finish(*transfer, code);
+        finish(*transfer, code, left > 0);
         retire(*transfer);
         running_.erase(transfer->id);
       }
@@ -172,19 +172,20 @@ class Loop {
     t.easy = nullptr;
   }
 
-  void answer(uint64_t id, void* stream, pf_net_outcome outcome, const char* message) {
+  void answer(uint64_t id, void* stream, pf_net_outcome outcome, const char* message, bool more = false) {
     pf_net_response response{};
     response.id = id;
     response.outcome = outcome;
     response.message = message;
     response.stream_context = stream;
+    response.more = more ? 1 : 0;
     done_(context_, &response);
   }
 
-  void finish(Transfer& t, CURLcode code) {
+  void finish(Transfer& t, CURLcode code, bool more) {
     const char* message = "";
     const pf_net_outcome outcome = t.finish(code, message);
-    if (outcome != PF_NET_OK) return answer(t.id, t.options.stream_context, outcome, message);
+    if (outcome != PF_NET_OK) return answer(t.id, t.options.stream_context, outcome, message, more);
     long status = 0;
     curl_easy_getinfo(t.easy, CURLINFO_RESPONSE_CODE, &status);
     pf_net_response response{};
@@ -197,6 +198,7 @@ class Loop {
     response.body = t.answer_body.data();
     response.body_size = t.answer_body.size();
     response.stream_context = t.options.stream_context;
+    response.more = more ? 1 : 0;
     done_(context_, &response);
   }
 

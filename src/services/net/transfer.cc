@@ -291,7 +291,8 @@ bool Transfer::set_up(CURL* handle) {
       set(CURLOPT_POSTFIELDS, request_body.c_str());
     }
   }
-  if (method != "HEAD") set(CURLOPT_CUSTOMREQUEST, method.c_str());
+  // What libcurl does without being told needs no copy of the name.
+  if (method != "HEAD" && (sends || method != "GET")) set(CURLOPT_CUSTOMREQUEST, method.c_str());
 
   bool has_type = false;
   const auto add = [&](const char* line) {
@@ -307,7 +308,7 @@ bool Transfer::set_up(CURL* handle) {
     }
     add(line.c_str());
   }
-  add("Expect:");                                // no waiting for 100 Continue
+  if (sends) add("Expect:");                     // no waiting for 100 Continue
   if (sends && !has_type) add("Content-Type:");  // else libcurl says it is a form
   set(CURLOPT_HTTPHEADER, headers);
   return ok;
