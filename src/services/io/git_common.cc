@@ -147,15 +147,17 @@ std::string hex(const git_oid& id) {
 Result<Commit> find_commit(git_repository* repository, const std::string& ref) {
   git_object* found = nullptr;
   int code = GIT_ENOTFOUND;
-  for (const char* prefix : {"refs/heads/", "refs/remotes/origin/", "refs/tags/"}) {
-    if (ref == "HEAD") break;  // origin has one, too
+  for (const char* prefix : {"", "refs/heads/", "refs/remotes/origin/", "refs/tags/"}) {
+    // HEAD is none of the others, though origin has one, too.
+    if ((*prefix == '\0') != (ref == "HEAD")) continue;
     git_oid id;
     code = git_reference_name_to_id(&id, repository, (prefix + ref).c_str());
     if (code == 0) {
       code = git_object_lookup(&found, repository, &id, GIT_OBJECT_ANY);
-      // The name is there and its object is not.
-      if (code != 0)
-        return refuse("git.damaged", "the object of " + shorten(ref, 200) + " is missing or damaged");
+      if (code == GIT_ENOTFOUND) {  // the name is there and its object is not
+        return refuse("git.damaged", "the object of " + shorten(ref, 200) + " is missing");
+      }
+      if (code != 0) return git_error(nullptr, "cannot read " + shorten(ref, 200), code);
       break;
     }
   }

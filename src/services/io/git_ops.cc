@@ -173,7 +173,9 @@ Result<Json> log_call(const GitRequest& request, git_repository* repository, Pee
     for (unsigned i = 0; i < git_commit_parentcount(found); ++i)
       parents.push_back(hex(*git_commit_parent_id(found, i)));
     const char* message = git_commit_message(found);
-    size += std::string_view(message == nullptr ? "" : message).size() + 300;
+    size += std::string_view(message == nullptr ? "" : message).size() +
+            std::string_view(author->name).size() + std::string_view(author->email).size() +
+            parents.size() * 42 + 200;
     if (size > kMaxListing) {
       return refuse("git.too_big", "the log has more than 8 MiB of text", "ask for fewer commits with `max`");
     }
@@ -266,6 +268,7 @@ Result<Json> diff_call(const GitRequest& request, git_repository* repository, Pe
     Json item = {{"path", bytes_or_text(delta->new_file.path)}, {"status", status}};
     if (delta->status == GIT_DELTA_RENAMED) item["from"] = bytes_or_text(delta->old_file.path);
     size += std::string_view(delta->new_file.path).size() + 50;
+    if (item.contains("from")) size += std::string_view(delta->old_file.path).size();
     if (size > kMaxListing)
       return refuse("git.too_big", "the difference has more than 8 MiB of paths", "compare nearer commits");
     out.push_back(std::move(item));
