@@ -94,13 +94,17 @@ tl::unexpected<Error> git_error(const Peers* peers, std::string_view what, int c
   if (why.find("invalid path") != std::string::npos) {
     return refuse("git.damaged", message, "it holds a name that no repository may have: do not trust it");
   }
+  const auto locked = [&] {
+    return fail("git.locked", message,
+                "another program works in the repository; if none does, remove the .lock file");
+  };
+  // Where it gives the code of something else.
+  if (why.find("failed to lock file") != std::string::npos) return locked();
   switch (code) {
     case GIT_ECONFLICT:
     case GIT_EUNCOMMITTED:
       return refuse("git.dirty", message, "commit or remove the changes, or pass `force = true`");
-    case GIT_ELOCKED:
-      return fail("git.locked", message,
-                  "another program works in the repository; if none does, remove the .lock file");
+    case GIT_ELOCKED: return locked();
     case GIT_ENONFASTFORWARD:
       return refuse("git.rejected", message, "fetch and merge first, or pass `force = true`");
     case GIT_EEXISTS: return refuse("git.exists", message, "choose another name, or pass `force = true`");

@@ -210,6 +210,17 @@ const char* word(unsigned status, bool staged) {
 }
 
 Result<Json> status_call(const GitRequest&, git_repository* repository, Peers&) {
+  // libgit2 takes a commit whose tree is missing for none: all would be new.
+  git_oid head;
+  if (git_reference_name_to_id(&head, repository, "HEAD") == 0) {
+    git_commit* commit = nullptr;
+    git_tree* tree = nullptr;
+    int code = git_commit_lookup(&commit, repository, &head);
+    const Commit commit_owner(commit);
+    if (code == 0) code = git_commit_tree(&tree, commit);
+    const Tree tree_owner(tree);
+    if (code != 0) return git_error(nullptr, "cannot read HEAD", code);
+  }
   git_status_options options = GIT_STATUS_OPTIONS_INIT;
   options.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
   options.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS |
