@@ -1,12 +1,18 @@
 #include "api/secrets.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <cstdlib>
 
 #include "api/attempt.h"
+#include "base/digest.h"
+#include "base/file.h"
 
 namespace pf::api {
 namespace {
+
+constexpr size_t kKeyBytes = 32;
 
 tl::unexpected<Error> too_short(const std::string& which) {
   return refuse("secret.short",
@@ -27,6 +33,7 @@ void get(Request request) {
   attempt.allow(request.call, name);
   auto value = attempt.hall.secrets.get(name);
   if (!value) return request.answer(tl::unexpected(std::move(value.error())));
+  attempt.reads.add("secret", name, attempt.hall.secrets.version(*value));
   std::string out;
   cbor::Writer(out).text_or_bytes(*value);
   request.answer(std::move(out));
@@ -58,6 +65,21 @@ Result<std::string> Secrets::get(std::string_view name) {
 Result<void> Secrets::mark(std::string_view value) {
   if (!mask_.add(value)) return too_short("the value");
   return {};
+}
+
+std::optional<std::string> Secrets::version(std::string_view value) {
+  if (key_.empty() && !key_file_.empty()) {
+    auto kept = read_file(key_file_, kKeyBytes);
+    if (kept && kept->size() == kKeyBytes) {
+      key_ = std::move(*kept);
+    } else if (!kept && kept.error().code == "os.enoent") {
+      std::string made(kKeyBytes, '\0');
+      const bool drawn = ::getrandom(made.data(), made.size(), 0) == static_cast<ssize_t>(made.size());
+      if (drawn && write_file(key_file_, made, true, 0600)) key_ = std::move(made);
+    }
+  }
+  if (key_.empty()) return std::nullopt;
+  return "hmac:" + hmac_sha256_hex(key_, value);
 }
 
 }  // namespace pf::api
