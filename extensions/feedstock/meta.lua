@@ -2,6 +2,7 @@
 -- another shape than expected becomes a problem, and null in the result.
 
 local forge = require "forge"
+local tables = require "tables"
 
 local MOST_ITEMS = 1000 -- of a list
 local MOST_TEXT = 500 -- bytes of a text, but for the description
@@ -162,11 +163,8 @@ function Reader:licence(value)
 end
 
 function Reader:unknown_keys(meta)
-  local unknown = {}
-  for key in pairs(meta) do
-    if not KEYS[key] then unknown[#unknown + 1] = key end
-  end
-  table.sort(unknown) -- pairs has no order, and only so many problems are kept
+  -- In order, of which pairs has none: only so many problems are kept.
+  local unknown = tables.filter(tables.keys(meta), function(key) return not KEYS[key] end)
   for _, key in ipairs(unknown) do
     local path = key:find("^[%a_-][%w_-]*$") and key or '["' .. key .. '"]'
     self:add("hint", "meta.unknown_key", path, ("no dialect has the key '%s'"):format(shorten(key, MOST_TEXT)))

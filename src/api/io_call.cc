@@ -240,6 +240,8 @@ void give(const Held& held, Result<std::string> result) {
                       format_duration(plan.timeout) + " and was ended";
       error.hint = "give a longer `timeout`, in seconds, or look whether the other side hangs";
       error.retryable = true;
+    } else if (error.code == "io.too_big") {
+      error.code = plan.family + ".too_big";
     }
   }
   Session::Answer answer = std::move(plan.answer);

@@ -42,36 +42,20 @@ constexpr Field kCreated[] = {{"files", T::integer, false, "files and links in i
                               {"bytes", T::integer, false, "their content"},
                               {"size", T::integer, false, "of the archive, bytes"}};
 
-constexpr std::string_view kListErrors[] = {"archive.bomb",     "archive.damaged",
-                                            "archive.format",   "archive.password",
-                                            "archive.timeout",  "archive.too_big",
-                                            "io.crashed",       "io.moved",
-                                            "io.protocol",      "io.unavailable",
-                                            "file.path",        "file.outside",
-                                            "file.unsupported", "os.*"};
-constexpr std::string_view kExtractErrors[] = {"archive.bomb",
-                                               "archive.damaged",
-                                               "archive.device",
-                                               "archive.duplicate",
-                                               "archive.exists",
-                                               "archive.format",
-                                               "archive.link",
-                                               "archive.name",
-                                               "archive.password",
-                                               "archive.timeout",
-                                               "archive.traversal",
-                                               "io.crashed",
-                                               "io.moved",
-                                               "io.protocol",
-                                               "io.unavailable",
-                                               "file.path",
-                                               "file.outside",
-                                               "file.unsupported",
-                                               "os.*"};
+constexpr std::string_view kListErrors[] = {"archive.bomb",     "archive.damaged",  "archive.format",
+                                            "archive.password", "archive.timeout",  "archive.too_big",
+                                            "io.crashed",       "io.moved",         "io.protocol",
+                                            "io.unavailable",   "file.unsupported", "os.*"};
+constexpr std::string_view kExtractErrors[] = {"archive.bomb",      "archive.damaged",   "archive.device",
+                                               "archive.duplicate", "archive.exists",    "archive.format",
+                                               "archive.link",      "archive.name",      "archive.password",
+                                               "archive.timeout",   "archive.traversal", "io.crashed",
+                                               "io.moved",          "io.protocol",       "io.unavailable",
+                                               "file.unsupported",  "permission.read",   "os.*"};
 constexpr std::string_view kCreateErrors[] = {
-    "archive.changed", "archive.device", "archive.format",   "archive.link", "archive.name",
-    "archive.timeout", "io.crashed",     "io.moved",         "io.protocol",  "io.unavailable",
-    "file.path",       "file.outside",   "file.unsupported", "os.*"};
+    "archive.changed", "archive.device",   "archive.format",  "archive.link", "archive.name",
+    "archive.timeout", "io.crashed",       "io.moved",        "io.protocol",  "io.unavailable",
+    "file.path",       "file.unsupported", "permission.read", "os.*"};
 
 constexpr Call kCalls[] = {
     {"archive.list",

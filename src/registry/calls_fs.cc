@@ -17,11 +17,15 @@ constexpr Field kStat[] = {{"type", T::string, false, "file, folder, link or oth
                            {"size", T::integer, false, "bytes"},
                            {"modified", T::number, false, "seconds since 1970"}};
 
-constexpr std::string_view kPlain[] = {"file.path", "file.outside", "file.unsupported", "os.*"};
-constexpr std::string_view kContent[] = {"file.path",        "file.outside", "file.unsupported",
-                                         "file.not_regular", "file.too_big", "os.*"};
-constexpr std::string_view kTree[] = {"file.path", "file.outside", "file.unsupported", "file.too_big",
+constexpr std::string_view kPlain[] = {"file.unsupported", "os.*"};
+constexpr std::string_view kNamed[] = {"file.path", "file.unsupported", "os.*"};
+constexpr std::string_view kRead[] = {"file.not_regular", "file.too_big", "file.unsupported", "os.*"};
+constexpr std::string_view kAppend[] = {"file.not_regular", "file.unsupported", "os.*"};
+constexpr std::string_view kList[] = {"file.too_big", "file.unsupported", "os.*"};
+constexpr std::string_view kGlob[] = {"file.path", "file.too_big", "file.unsupported", "os.*"};
+constexpr std::string_view kCopy[] = {"file.not_regular", "file.path", "file.unsupported", "permission.read",
                                       "os.*"};
+constexpr std::string_view kMove[] = {"file.path", "file.unsupported", "permission.read", "os.*"};
 
 constexpr Call kCalls[] = {
     {"fs.read",
@@ -30,7 +34,7 @@ constexpr Call kCalls[] = {
      true,
      kPath,
      {T::string, "the content"},
-     kContent,
+     kRead,
      "Reads a whole file, at most 15 MiB."},
     {"fs.write",
      Place::core,
@@ -38,7 +42,7 @@ constexpr Call kCalls[] = {
      true,
      kPathText,
      {},
-     kContent,
+     kNamed,
      "Replaces a file as a whole, or makes it: whoever reads it sees the old content or the new."},
     {"fs.append",
      Place::core,
@@ -46,7 +50,7 @@ constexpr Call kCalls[] = {
      true,
      kPathText,
      {},
-     kContent,
+     kAppend,
      "Adds to the end of a file, or makes it."},
     {"fs.exists",
      Place::core,
@@ -62,7 +66,7 @@ constexpr Call kCalls[] = {
      true,
      kPath,
      {T::list, "names, sorted"},
-     kTree,
+     kList,
      "The names in a folder."},
     {"fs.glob",
      Place::core,
@@ -70,7 +74,7 @@ constexpr Call kCalls[] = {
      true,
      kPattern,
      {T::list, "paths, sorted"},
-     kTree,
+     kGlob,
      "The paths that match a pattern."},
     {"fs.stat",
      Place::core,
@@ -87,7 +91,7 @@ constexpr Call kCalls[] = {
      true,
      kPath,
      {T::boolean, "whether it was there"},
-     kPlain,
+     kNamed,
      "Removes a file, or a folder with all that is in it."},
     {"fs.copy",
      Place::core,
@@ -95,7 +99,7 @@ constexpr Call kCalls[] = {
      true,
      kFromTo,
      {},
-     kContent,
+     kCopy,
      "Copies a file; `from` needs an entry in `read`, `to` one in `write`."},
     {"fs.move",
      Place::core,
@@ -103,7 +107,7 @@ constexpr Call kCalls[] = {
      true,
      kFromTo,
      {},
-     kPlain,
+     kMove,
      "Renames a file or folder; `from` needs an entry in `read` and one in `write`, `to` one in `write`."},
 };
 

@@ -62,16 +62,20 @@ constexpr Field kAnswer[] = {
     {"json", T::function, false, "answer:json() decodes the body"}};
 constexpr Returns kReturns = {T::table, "the answer", kAnswer};
 constexpr std::string_view kErrors[] = {
-    "http.url",      "http.timeout",     "http.resolve",     "http.connect",      "http.address",
-    "http.tls",      "http.too_big",     "http.redirects",   "http.status",       "http.protocol",
-    "http.internal", "http.module",      "http.proxy",       "http.body_changed", "file.path",
-    "file.outside",  "file.not_regular", "file.unsupported", "permission.read",   "permission.write",
-    "os.*"};
+    "http.url",         "http.timeout",    "http.resolve",      "http.connect",  "http.tls",
+    "http.too_big",     "http.redirects",  "http.status",       "http.protocol", "http.internal",
+    "http.module",      "http.proxy",      "http.body_changed", "file.path",     "file.not_regular",
+    "file.unsupported", "permission.read", "permission.write",  "os.*"};
+// It has no body, and its answer none: no files.
+constexpr std::string_view kHeadErrors[] = {
+    "http.url",     "http.timeout",   "http.resolve",   "http.connect",  "http.tls",
+    "http.too_big", "http.redirects", "http.status",    "http.protocol", "http.internal",
+    "http.module",  "http.proxy",     "permission.read"};
 
 constexpr Call kCalls[] = {
     {"http.request", Place::core, P::http, true, kHttpRequest, kReturns, kErrors, "Makes an HTTP request."},
     {"http.get", Place::core, P::http, true, kHttpVerb, kReturns, kErrors, "Makes a GET request."},
-    {"http.head", Place::core, P::http, true, kHttpVerb, kReturns, kErrors, "Makes a HEAD request."},
+    {"http.head", Place::core, P::http, true, kHttpVerb, kReturns, kHeadErrors, "Makes a HEAD request."},
     {"http.post", Place::core, P::http, true, kHttpVerb, kReturns, kErrors, "Makes a POST request."},
     {"http.put", Place::core, P::http, true, kHttpVerb, kReturns, kErrors, "Makes a PUT request."},
     {"http.patch", Place::core, P::http, true, kHttpVerb, kReturns, kErrors, "Makes a PATCH request."},

@@ -45,12 +45,24 @@ constexpr Field kResult[] = {
 constexpr Field kRead[] = {{"lines", T::list, false, "{text, stream}, …: whole lines, without their ends"},
                            {"result", T::table, true, "as from process.run, when it has ended"}};
 
-constexpr std::string_view kErrors[] = {"process.not_found", "process.start",       "process.grant",
-                                        "process.lost",      "process.timeout",     "process.failed",
-                                        "file.path",         "sandbox.unavailable", "os.*"};
-constexpr std::string_view kHandleErrors[] = {"process.handle",     "process.start",   "process.grant",
-                                              "process.lost",       "process.timeout", "process.failed",
-                                              "sandbox.unavailable"};
+constexpr std::string_view kRunErrors[] = {"process.not_found",
+                                           "process.start",
+                                           "process.grant",
+                                           "process.lost",
+                                           "process.timeout",
+                                           "process.failed",
+                                           "sandbox.unavailable",
+                                           "file.outside",
+                                           "file.unsupported",
+                                           "permission.read",
+                                           "os.*"};
+// How a program that was started ends, process.read tells.
+constexpr std::string_view kStartErrors[] = {
+    "process.not_found", "process.start",   "limit.calls", "file.outside",
+    "file.unsupported",  "permission.read", "os.*"};
+constexpr std::string_view kReadErrors[] = {"process.handle",     "process.start",   "process.grant",
+                                            "process.lost",       "process.timeout", "process.failed",
+                                            "sandbox.unavailable"};
 constexpr std::string_view kKillErrors[] = {"process.handle"};
 
 constexpr Call kCalls[] = {
@@ -60,7 +72,7 @@ constexpr Call kCalls[] = {
      true,
      kRun,
      {T::table, "how it ended", kResult},
-     kErrors,
+     kRunErrors,
      "Runs a program and waits for its end. All that it started ends with it."},
     {"process.start",
      Place::core,
@@ -68,7 +80,7 @@ constexpr Call kCalls[] = {
      true,
      kStart,
      {T::integer, "for process.read and process.kill"},
-     kErrors,
+     kStartErrors,
      "Starts a program, whose lines process.read gives."},
     {"process.read",
      Place::core,
@@ -76,7 +88,7 @@ constexpr Call kCalls[] = {
      true,
      kHandle,
      {T::table, "what has come", kRead},
-     kHandleErrors,
+     kReadErrors,
      "Waits for more lines of a program, or for its end."},
     {"process.kill",
      Place::core,

@@ -89,7 +89,11 @@ void IoPrograms::ended(uint64_t id, ProgramEnd end) {
     if (job->stopped) return fail("io.stopped", "the operation was stopped");
     if (job->broken) return tl::unexpected(std::move(job->error));
     if (end.timed_out) return fail("io.timeout", "the operation was not done in time");
-    if (end.error) return tl::unexpected(std::move(*end.error));
+    if (end.error) {
+      // Nobody who asked for git or an archive has started a program.
+      end.error->code = end.error->code == "process.lost" ? "io.crashed" : "io.unavailable";
+      return tl::unexpected(std::move(*end.error));
+    }
     auto answer = job->reader.finish();
     if (answer || answer.error().code != "io.crashed") return answer;
     if (WIFSIGNALED(end.status)) {

@@ -6,6 +6,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,11 +29,13 @@ class Recorder : public Sink {
   void progress(uint32_t index, double done, double total, std::string_view text) override {
     progresses.push_back(std::to_string(index) + " " + to_json_text(Json(done)) + "/" +
                          to_json_text(Json(total)) + " " + std::string(text));
+    if (on_progress) on_progress();
   }
   void refused(uint32_t index, std::string_view call, const Error& error) override {
     refusals.push_back(std::to_string(index) + " " + std::string(call) + " " + error.code);
   }
   std::vector<std::string> logs, progresses, refusals;
+  std::function<void()> on_progress;
 };
 
 class DoorTest : public testing::Test {

@@ -326,6 +326,10 @@ TEST(Reader, SaysWhatIsWrong) {
   EXPECT_EQ(error_of("a: \"\\q\"\n"),
             "f.yaml:1:7: found an unknown escape in double-quoted text: \\q [yaml.syntax]\n"
             "  hint: use single quotes, in which nothing is escaped, or write \\\\");
+  EXPECT_EQ(error_of("a: \"\\\xc3\xa9\"\n"),
+            "f.yaml:1:7: found a backslash in double-quoted text before a character that has no escape "
+            "[yaml.syntax]\n"
+            "  hint: use single quotes, in which nothing is escaped, or write \\\\");
   EXPECT_EQ(error_of("a: ]\n"),
             "f.yaml:1:4: found a closing bracket that does not match an opening one [yaml.syntax]\n"
             "  hint: put the text in quotes if the character belongs to it");

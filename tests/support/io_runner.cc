@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,13 +23,18 @@ namespace pf::test {
 using Clock = std::chrono::steady_clock;
 
 Result<std::string> run_io_helper(const std::string& request, Milliseconds timeout,
-                                  const services::IoRunner::Progress& progress) {
+                                  const services::IoRunner::Progress& progress, const IoFault& fault) {
   int in[2], out[2];
   if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-  const std::string program = places::io_program();
+  const std::string program = fault.program.empty() ? places::io_program().string() : fault.program;
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fault.file_bytes) {
+      ::signal(SIGXFSZ, SIG_IGN);
+      const rlimit limit{*fault.file_bytes, *fault.file_bytes};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
     ::dup2(in[0], 0);
     ::dup2(out[1], 1);
     char name[] = "pangeo-forge-io";
@@ -39,7 +45,9 @@ Result<std::string> run_io_helper(const std::string& request, Milliseconds timeo
   ::close(in[0]);
   ::close(out[1]);
   ::signal(SIGPIPE, SIG_IGN);
-  EXPECT_TRUE(write_all(in[1], request));
+  // A program in the helper's place need not read it.
+  const bool sent = write_all(in[1], request).has_value();
+  EXPECT_TRUE(sent || !fault.program.empty());
   ::close(in[1]);
   services::io::AnswerReader reader(progress);
   const auto end = Clock::now() + timeout;
@@ -85,7 +93,8 @@ uint64_t PlainIoRunner::run(services::IoJob job, Progress progress, Done done) {
       done(fail("io.stopped", "it was cancelled"));
       return;
     }
-    done(run_io_helper(job.request, job.timeout, progress));
+    if (before) before(job);
+    done(run_io_helper(job.request, job.timeout, progress, fault));
   });
   return id;
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <asio/io_context.hpp>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +13,16 @@
 
 namespace pf::test {
 
+/// What is different from the real helper on a machine without faults.
+struct IoFault {
+  std::string program;                 // run in its place; empty: none
+  std::optional<uint64_t> file_bytes;  // files cannot grow beyond: writing fails as on a full disk
+};
+
 /// Runs the helper to its end, the request on its stdin; no sandbox.
 Result<std::string> run_io_helper(const std::string& request, Milliseconds timeout,
-                                  const services::IoRunner::Progress& progress = {});
+                                  const services::IoRunner::Progress& progress = {},
+                                  const IoFault& fault = {});
 /// The same for one that encodes it.
 Result<std::string> run_io_helper(const services::io::Request& request);
 
@@ -28,6 +37,8 @@ class PlainIoRunner final : public services::IoRunner {
   void cancel(uint64_t id) override { cancelled_.push_back(id); }
 
   std::vector<services::IoJob> jobs;  // without their descriptors' owners being needed
+  IoFault fault;
+  std::function<void(const services::IoJob&)> before;  // what happens between the check and the use
 
  private:
   asio::io_context& loop_;

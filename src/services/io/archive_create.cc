@@ -215,7 +215,10 @@ Result<std::string> archive_create(const ArchiveCreate& request, Reporter& repor
     return fail("archive.format", request.name + " cannot be made: " + archive_error_string(a));
   }
   Creation creation(request, a, reporter);
-  if (auto done = creation.run(); !done) return tl::unexpected(done.error());
+  if (auto done = creation.run(); !done) {
+    archive_write_fail(a);  // else its end would be made, with zeros for all that is missing
+    return tl::unexpected(done.error());
+  }
   if (archive_write_close(a) != ARCHIVE_OK) {
     const int code = archive_errno(a);
     return tl::unexpected(system_error("cannot write " + request.name, code > 0 && code < 4096 ? code : EIO));

@@ -94,13 +94,17 @@ tl::unexpected<Error> git_error(const Peers* peers, std::string_view what, int c
   if (why.find("invalid path") != std::string::npos) {
     return refuse("git.damaged", message, "it holds a name that no repository may have: do not trust it");
   }
+  const auto locked = [&] {
+    return fail("git.locked", message,
+                "another program works in the repository; if none does, remove the .lock file");
+  };
+  // Where it gives the code of something else.
+  if (why.find("failed to lock file") != std::string::npos) return locked();
   switch (code) {
     case GIT_ECONFLICT:
     case GIT_EUNCOMMITTED:
       return refuse("git.dirty", message, "commit or remove the changes, or pass `force = true`");
-    case GIT_ELOCKED:
-      return fail("git.locked", message,
-                  "another program works in the repository; if none does, remove the .lock file");
+    case GIT_ELOCKED: return locked();
     case GIT_ENONFASTFORWARD:
       return refuse("git.rejected", message, "fetch and merge first, or pass `force = true`");
     case GIT_EEXISTS: return refuse("git.exists", message, "choose another name, or pass `force = true`");
@@ -147,15 +151,17 @@ std::string hex(const git_oid& id) {
 Result<Commit> find_commit(git_repository* repository, const std::string& ref) {
   git_object* found = nullptr;
   int code = GIT_ENOTFOUND;
-  for (const char* prefix : {"refs/heads/", "refs/remotes/origin/", "refs/tags/"}) {
-    if (ref == "HEAD") break;  // origin has one, too
+  for (const char* prefix : {"", "refs/heads/", "refs/remotes/origin/", "refs/tags/"}) {
+    // HEAD is none of the others, though origin has one, too.
+    if ((*prefix == '\0') != (ref == "HEAD")) continue;
     git_oid id;
     code = git_reference_name_to_id(&id, repository, (prefix + ref).c_str());
     if (code == 0) {
       code = git_object_lookup(&found, repository, &id, GIT_OBJECT_ANY);
-      // The name is there and its object is not.
-      if (code != 0)
-        return refuse("git.damaged", "the object of " + shorten(ref, 200) + " is missing or damaged");
+      if (code == GIT_ENOTFOUND) {  // the name is there and its object is not
+        return refuse("git.damaged", "the object of " + shorten(ref, 200) + " is missing");
+      }
+      if (code != 0) return git_error(nullptr, "cannot read " + shorten(ref, 200), code);
       break;
     }
   }

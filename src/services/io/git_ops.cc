@@ -173,7 +173,9 @@ Result<Json> log_call(const GitRequest& request, git_repository* repository, Pee
     for (unsigned i = 0; i < git_commit_parentcount(found); ++i)
       parents.push_back(hex(*git_commit_parent_id(found, i)));
     const char* message = git_commit_message(found);
-    size += std::string_view(message == nullptr ? "" : message).size() + 300;
+    size += std::string_view(message == nullptr ? "" : message).size() +
+            std::string_view(author->name).size() + std::string_view(author->email).size() +
+            parents.size() * 42 + 200;
     if (size > kMaxListing) {
       return refuse("git.too_big", "the log has more than 8 MiB of text", "ask for fewer commits with `max`");
     }
@@ -208,6 +210,17 @@ const char* word(unsigned status, bool staged) {
 }
 
 Result<Json> status_call(const GitRequest&, git_repository* repository, Peers&) {
+  // libgit2 takes a commit whose tree is missing for none: all would be new.
+  git_oid head;
+  if (git_reference_name_to_id(&head, repository, "HEAD") == 0) {
+    git_commit* commit = nullptr;
+    git_tree* tree = nullptr;
+    int code = git_commit_lookup(&commit, repository, &head);
+    const Commit commit_owner(commit);
+    if (code == 0) code = git_commit_tree(&tree, commit);
+    const Tree tree_owner(tree);
+    if (code != 0) return git_error(nullptr, "cannot read HEAD", code);
+  }
   git_status_options options = GIT_STATUS_OPTIONS_INIT;
   options.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
   options.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS |
@@ -266,6 +279,7 @@ Result<Json> diff_call(const GitRequest& request, git_repository* repository, Pe
     Json item = {{"path", bytes_or_text(delta->new_file.path)}, {"status", status}};
     if (delta->status == GIT_DELTA_RENAMED) item["from"] = bytes_or_text(delta->old_file.path);
     size += std::string_view(delta->new_file.path).size() + 50;
+    if (item.contains("from")) size += std::string_view(delta->old_file.path).size();
     if (size > kMaxListing)
       return refuse("git.too_big", "the difference has more than 8 MiB of paths", "compare nearer commits");
     out.push_back(std::move(item));

@@ -500,8 +500,9 @@ Result<void> update_level(git_repository* repository, Peers& peers, int level, c
   std::vector<std::string> names;
   int code = git_submodule_foreach(
       repository,
-      [](git_submodule* sub, const char*, void* payload) {
-        static_cast<std::vector<std::string>*>(payload)->emplace_back(git_submodule_path(sub));
+      [](git_submodule*, const char* name, void* payload) {
+        // By its path libgit2 would not find the address of one that has another name.
+        static_cast<std::vector<std::string>*>(payload)->emplace_back(name);
         return 0;
       },
       &names);
@@ -523,8 +524,9 @@ Result<void> update_level(git_repository* repository, Peers& peers, int level, c
       return git_error(&peers, "cannot open the submodule " + shorten(name, 200), code);
     Repository owner(inner);
     const git_oid* id = git_submodule_index_id(found);
-    out.push_back({{"path", prefix + name}, {"commit", id == nullptr ? Json() : Json(hex(*id))}});
-    if (auto done = update_level(inner, peers, level + 1, prefix + name + "/", out); !done) return done;
+    const std::string path = prefix + git_submodule_path(found);
+    out.push_back({{"path", path}, {"commit", id == nullptr ? Json() : Json(hex(*id))}});
+    if (auto done = update_level(inner, peers, level + 1, path + "/", out); !done) return done;
   }
   return {};
 }
