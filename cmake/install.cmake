@@ -14,7 +14,7 @@ if(TARGET pangeo-forge-net)
 endif()
 
 install(DIRECTORY extensions DESTINATION share/pangeo-forge)
-install(DIRECTORY lua/meta DESTINATION share/pangeo-forge/lua) # for editors
+install(DIRECTORY lua/meta stdlib DESTINATION share/pangeo-forge/lua) # for editors
 install(DIRECTORY examples docs DESTINATION share/doc/pangeo-forge PATTERN ".pangeo-forge" EXCLUDE)
 install(FILES LICENSE README.md SECURITY.md DESTINATION share/doc/pangeo-forge)
 

@@ -262,6 +262,7 @@ local function cancel(task)
   if task.cleaning or status(task.co) ~= "suspended" then return true end
   if task.request then
     waiting[task.request], dropped[task.request] = nil, true
+    host.cancel(task.request)
     task.request = nil
   end
   task.parked, task.input = nil, nil

@@ -23,7 +23,9 @@ class Planner {
   explicit Planner(Request& request) : request_(request) {
     plan_.attempt = request.attempt;
     plan_.call = &request.call;
+    plan_.number = request.number;
     plan_.family = "archive";
+    plan_.contents = true;
   }
 
   bool path(std::string_view text, Permission permission) {
@@ -122,6 +124,7 @@ void extract(Request request) {
     ask.include = std::move(*globs);
   }
   ask.into = flag_option(options, "into");
+  planner.plan().makes = !ask.into;  // else what was in the folder stays there
   planner.plan().prepare = [ask](IoFolders& folders) mutable -> Result<services::io::Request> {
     auto archive = folders.read(0);
     if (!archive) return tl::unexpected(archive.error());
@@ -199,6 +202,7 @@ void create(Request request) {
     planner.bad("`source` must be the path of a folder, or a list of at most 10000 paths");
     return;
   }
+  planner.plan().makes = true;
   planner.plan().prepare = [ask, names](IoFolders& folders) mutable -> Result<services::io::Request> {
     for (size_t i = 0; i < names.size(); ++i) {
       auto place = folders.read(i + 1);

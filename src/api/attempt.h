@@ -18,6 +18,7 @@
 #include "api/audit.h"
 #include "api/door.h"
 #include "api/paths.h"
+#include "api/reads.h"
 #include "api/secrets.h"
 #include "registry/calls.h"
 #include "services/download.h"
@@ -41,6 +42,8 @@ class Hall {
   Hall& operator=(const Hall&) = delete;
 
   asio::thread_pool& pool();  // two threads, for files
+  /// `sha256:…` of a program's file, computed once while it stays as it is. Called on the pool's threads.
+  Result<std::string> program_version(const std::string& file);
   services::Http& http();
   services::Downloads& downloads();
 
@@ -57,6 +60,18 @@ class Hall {
  private:
   services::Http::Post post();
   services::Http::After after();
+
+  struct Known {
+    uint64_t device = 0, inode = 0, size = 0;
+    int64_t modified_ns = 0;
+    std::string version;
+    bool same(const Known& other) const {
+      return device == other.device && inode == other.inode && size == other.size &&
+             modified_ns == other.modified_ns;
+    }
+  };
+  std::mutex known_mutex_;              // guards known_
+  std::map<std::string, Known> known_;  // programs, by path
 
   std::unique_ptr<asio::thread_pool> pool_;
   std::unique_ptr<services::Http> http_;
@@ -75,7 +90,9 @@ class Streams;
 /// answer is still wanted.
 class Attempt {
  public:
-  Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {}
+  Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {
+    for (const std::string& path : caller.derived) reads.wrote(path);
+  }
 
   /// Records a refusal and returns it as the call's error. `tried` completes "ADDRESS tried forge.CALL: …";
   /// `entry` is what would have to stand in the list of `permission`.
@@ -83,11 +100,16 @@ class Attempt {
                std::string_view target, std::string_view entry, int hop = 0);
   /// Records a permissioned call.
   void allow(const registry::Call& call, std::string_view target, std::string_view to = {}, int hop = 0);
+  /// Counts a log line or progress report of so many bytes. False when it goes over the limit: the attempt is
+  /// being ended, and nothing more of it is shown.
+  bool may_log(size_t bytes);
   /// Ends the session: cancels what is under way.
   void close();
-  /// What close() has to do for something under way; forget() it when that has ended.
-  uint64_t on_close(std::function<void()> cancel);
+  /// What close(), or cancel() of that request, has to do for something under way; forget() it when that has
+  /// ended.
+  uint64_t on_close(std::function<void()> cancel, uint32_t request = 0);
   void forget(uint64_t id) { cancels_.erase(id); }
+  bool cancel(uint32_t request);
 
   /// The work folder, made when first asked for, with an empty tmp/. Called on the pool's threads.
   Result<const services::Folder*> work();
@@ -98,9 +120,15 @@ class Attempt {
   std::atomic<bool> stop{false};                // read by the pool's threads
   std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
+  Reads reads;
 
  private:
-  std::map<uint64_t, std::function<void()>> cancels_;
+  uint64_t logged_ = 0;
+  struct UnderWay {
+    uint32_t request = 0;
+    std::function<void()> cancel;
+  };
+  std::map<uint64_t, UnderWay> cancels_;
   uint64_t next_cancel_ = 1;
   std::mutex work_mutex_;  // guards work_
   std::optional<services::Folder> work_;
@@ -112,6 +140,7 @@ struct Request {
   const registry::Call& call;
   const Arguments& arguments;
   Session::Answer answer;
+  uint32_t number = 0;  // the caller's; see Session::cancel
 };
 
 using Handler = void (*)(Request request);

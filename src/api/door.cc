@@ -1,10 +1,15 @@
 #include "api/door.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <cerrno>
 #include <cstdlib>
 
 #include "api/attempt.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -34,8 +39,10 @@ class SessionImpl final : public Session {
   SessionImpl(const SessionImpl&) = delete;
   SessionImpl& operator=(const SessionImpl&) = delete;
 
+  std::string reads() const override { return attempt_->reads.items(attempt_->hall.secrets.mask()); }
+
   // An answer may destroy this session: nothing of it is touched afterwards.
-  void call(int number, std::string_view encoded, Answer answer) override {
+  void call(int number, std::string_view encoded, Answer answer, uint32_t request) override {
     const auto all = registry::calls();
     if (number < 0 || static_cast<size_t>(number) >= all.size() ||
         handlers()[static_cast<size_t>(number)] == nullptr) {
@@ -52,8 +59,10 @@ class SessionImpl final : public Session {
         answer(tl::unexpected(std::move(arguments.error())));
       return;
     }
-    handlers()[static_cast<size_t>(number)]({attempt_, call, *arguments, std::move(answer)});
+    handlers()[static_cast<size_t>(number)]({attempt_, call, *arguments, std::move(answer), request});
   }
+
+  bool cancel(uint32_t request) override { return attempt_->cancel(request); }
 
  private:
   std::shared_ptr<Attempt> attempt_;
@@ -111,6 +120,27 @@ asio::thread_pool& Hall::pool() {
   return *pool_;
 }
 
+Result<std::string> Hall::program_version(const std::string& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return tl::unexpected(system_error("cannot look at " + file, errno));
+  Known now{info.st_dev,
+            info.st_ino,
+            static_cast<uint64_t>(info.st_size),
+            info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
+            {}};
+  {
+    std::lock_guard lock(known_mutex_);
+    const auto found = known_.find(file);
+    if (found != known_.end() && found->second.same(now)) return found->second.version;
+  }
+  auto content = read_file(file);
+  if (!content) return tl::unexpected(content.error());
+  now.version = text_version(*content);
+  std::lock_guard lock(known_mutex_);
+  known_[file] = now;
+  return now.version;
+}
+
 services::Http& Hall::http() {
   if (!http_) {
     services::Http::Options options;
@@ -161,19 +191,45 @@ void Attempt::allow(const registry::Call& call, std::string_view target, std::st
   hall.audit.add({caller.address, call.name, target, to, hop, {}});
 }
 
+bool Attempt::may_log(size_t bytes) {
+  const bool over = logged_ > caller.log;
+  logged_ += log_cost(bytes);
+  if (logged_ <= caller.log) return true;
+  if (!over && caller.fail) {
+    Error error;
+    error.code = "limit.log";
+    error.message = "the attempt sent more than " + format_bytes(caller.log) + " of log lines and progress";
+    error.hint = "log less, or raise limits.log; what is long belongs into a file of the work folder";
+    error.retryable = false;
+    caller.fail(std::move(error));
+  }
+  return false;
+}
+
 void Attempt::close() {
   open = false;
   stop = true;
   const auto ended = std::move(streams);  // they hold us
   auto cancels = std::move(cancels_);
   cancels_.clear();
-  for (auto& [id, cancel] : cancels) cancel();
+  for (auto& [id, under_way] : cancels) under_way.cancel();
 }
 
-uint64_t Attempt::on_close(std::function<void()> cancel) {
+uint64_t Attempt::on_close(std::function<void()> cancel, uint32_t request) {
   const uint64_t id = next_cancel_++;
-  cancels_.emplace(id, std::move(cancel));
+  cancels_.emplace(id, UnderWay{request, std::move(cancel)});
   return id;
+}
+
+bool Attempt::cancel(uint32_t request) {
+  const auto found = std::find_if(cancels_.begin(), cancels_.end(), [&](const auto& entry) {
+    return request != 0 && entry.second.request == request;
+  });
+  if (found == cancels_.end()) return false;
+  const auto under_way = std::move(found->second);
+  cancels_.erase(found);
+  under_way.cancel();
+  return true;
 }
 
 Result<const services::Folder*> Attempt::work() {

@@ -53,7 +53,16 @@ struct Caller {
   std::filesystem::path work_folder;  // made when first needed; `tmp/` in it is emptied at its first use
   uint32_t attempt = 1;
   Grants grants;
+  std::vector<std::string>
+      derived{};               // granted paths that what was read already explains: no inputs of their own
+  uint32_t calls = 64;         // that may be under way at once; also programs of process.start
+  uint64_t log = 16ULL << 20;  // bytes of log lines and progress that it may send; see log_cost()
+  /// Ends the attempt with this error, for what it did. Called at most once, from inside Session::call.
+  std::function<void(Error)> fail{};
 };
+
+/// What a log line or a progress report with so many bytes of text and fields counts.
+inline uint64_t log_cost(size_t bytes) { return bytes + 64; }
 
 /// Where log lines, progress and refusals go.
 class Sink {
@@ -72,7 +81,13 @@ class Session {
   virtual ~Session() = default;
   /// `arguments` is an encoded CBOR array from the sandbox: nothing in it is trusted. Calls that reply
   /// (registry) answer exactly once, on the loop's thread, possibly before call() returns.
-  virtual void call(int call, std::string_view arguments, Answer answer) = 0;
+  /// `request` is the caller's number for it, for cancel(); 0: it cannot be cancelled.
+  virtual void call(int call, std::string_view arguments, Answer answer, uint32_t request = 0) = 0;
+  /// Ends what a call has under way: a request, a download, a program, a clone. True: it is ended, and its
+  /// answer will not come. False: it ends, and answers, in its own time.
+  virtual bool cancel(uint32_t request) = 0;
+  /// What the calls read so far: JSON objects with commas between them; see api/reads.h.
+  virtual std::string reads() const = 0;
 };
 
 class Door {

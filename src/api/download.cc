@@ -33,6 +33,7 @@ struct Wanted {
   DownloadRequest request;
   GrantedPath path;
   std::string path_text;           // as it was given
+  std::string sha256, md5;         // demanded
   std::vector<GrantedPath> local;  // of file:// sources
   std::shared_ptr<HopCheck> check;
   std::shared_ptr<size_t> outside;  // which path an error of a pool's thread is about; 0: the target
@@ -73,6 +74,7 @@ struct Fetch {
   const registry::Call& call;
   Session::Answer answer;
   std::vector<Wanted> files;
+  uint32_t number = 0;  // the caller's
   bool many = false;
   steady_clock::time_point told{};
 };
@@ -105,6 +107,8 @@ class FileReader {
     if (auto ok = digests(); !ok) return tl::unexpected(ok.error());
     if (auto ok = rest(); !ok) return tl::unexpected(ok.error());
     DownloadRequest& r = out_.request;
+    out_.sha256 = r.sha256;
+    out_.md5 = r.md5;
     r.target = [attempt = attempt_, place = out_.path, opened = opened_] {
       return opened->target(*attempt, place);
     };
@@ -256,6 +260,23 @@ void tell(Fetch& fetch, const std::string& path, uint64_t done, std::optional<ui
                                     static_cast<double>(total.value_or(0)), path.substr(path.rfind('/') + 1));
 }
 
+// A digest that the call demanded is the version of what came; otherwise there is none.
+void note(Attempt& attempt, const Wanted& wanted, const DownloadResult& result) {
+  const bool local = result.url.starts_with("file:");
+  for (const GrantedPath& path : wanted.local) {
+    if (local && !path.place.work && !attempt.reads.own(path.place.text))
+      attempt.reads.add("file", path.place.text, "sha256:" + result.sha256);
+  }
+  if (!local) {
+    std::optional<std::string> version;
+    if (!wanted.md5.empty()) version = "md5:" + wanted.md5;
+    if (!wanted.sha256.empty()) version = "sha256:" + wanted.sha256;
+    attempt.reads.add("download", result.url.substr(0, result.url.find('?')), std::move(version),
+                      "sha256:" + result.sha256);
+  }
+  note_written(attempt, wanted.path);
+}
+
 void answer(Fetch& fetch, std::vector<Result<DownloadResult>> results) {
   size_t failed = 0;
   size_t first = results.size();
@@ -277,6 +298,7 @@ void answer(Fetch& fetch, std::vector<Result<DownloadResult>> results) {
     fetch.answer(tl::unexpected(std::move(error)));
     return;
   }
+  for (size_t i = 0; i < results.size(); ++i) note(*fetch.attempt, fetch.files[i], *results[i]);
   std::string out;
   cbor::Writer writer(out);
   if (fetch.many) writer.array(results.size());
@@ -304,7 +326,7 @@ void start(std::shared_ptr<Fetch> fetch, size_t parallel) {
         fetch->attempt->forget(*cancel_id);
         answer(*fetch, std::move(results));
       });
-  *cancel_id = fetch->attempt->on_close([&downloads, id] { downloads.cancel(id); });
+  *cancel_id = fetch->attempt->on_close([&downloads, id] { downloads.cancel(id); }, fetch->number);
 }
 
 Result<Json> table_of(const Request& request, size_t place) {
@@ -320,7 +342,8 @@ void file(Request request) {
   auto wanted = FileReader(request.attempt, request.call, *options, std::make_shared<Opened>())
                     .build(std::string(request.arguments.text(0)), std::string(request.arguments.text(1)));
   if (!wanted) return request.answer(tl::unexpected(wanted.error()));
-  auto fetch = std::make_shared<Fetch>(Fetch{request.attempt, request.call, std::move(request.answer), {}});
+  auto fetch = std::make_shared<Fetch>(
+      Fetch{request.attempt, request.call, std::move(request.answer), {}, request.number});
   fetch->files.push_back(std::move(*wanted));
   start(std::move(fetch), 1);
 }
@@ -373,7 +396,8 @@ void all(Request request) {
   if (!parallel) return request.answer(tl::unexpected(parallel.error()));
   auto files = read_all(request, *list);
   if (!files) return request.answer(tl::unexpected(files.error()));
-  auto fetch = std::make_shared<Fetch>(Fetch{request.attempt, request.call, std::move(request.answer), {}});
+  auto fetch = std::make_shared<Fetch>(
+      Fetch{request.attempt, request.call, std::move(request.answer), {}, request.number});
   fetch->files = std::move(*files);
   fetch->many = true;
   start(std::move(fetch), static_cast<size_t>(parallel->value_or(kParallel)));

@@ -18,7 +18,9 @@ void get(Request request) {
   request.attempt->allow(request.call, name);
   std::string out;
   cbor::Writer writer(out);
-  if (const char* value = std::getenv(name.c_str()); value != nullptr)
+  const char* value = std::getenv(name.c_str());
+  request.attempt->reads.add("env", name, env_version(value));
+  if (value != nullptr)
     writer.text_or_bytes(value);
   else
     writer.null();

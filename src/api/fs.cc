@@ -6,6 +6,8 @@
 #include <functional>
 
 #include "api/granted_path.h"
+#include "base/json.h"
+#include "base/text.h"
 
 namespace pf::api {
 namespace {
@@ -13,8 +15,38 @@ namespace {
 using registry::Permission;
 using services::Folder;
 
-/// What a call does, once its folders are open.
+/// What a call does, once its folders are open. What it reads goes into the attempt's reads.
 using Work = std::function<Result<std::string>(std::vector<OpenPlace>& places, services::Stop stop)>;
+
+/// Notes what a call found at a path, unless it is the attempt's own.
+class Found {
+ public:
+  Found(Attempt& attempt, const FilePlace& place)
+      : attempt_(&attempt), path_(place.text), work_(place.work) {}
+  void operator()(std::string_view what, std::string version, const std::string& below = {}) const {
+    if (counts()) attempt_->reads.add(what, below.empty() ? path_ : path_ + "/" + below, std::move(version));
+  }
+  /// The content, before it is read: what changes meanwhile then counts as changed.
+  Result<void> content(const OpenPlace& at, services::Stop stop) const {
+    if (!counts()) return {};
+    auto version = content_version(at, stop);
+    if (!version) return tl::unexpected(version.error());
+    (*this)("file", std::move(*version));
+    return {};
+  }
+  /// The path is the attempt's own where the call succeeded.
+  Result<std::string> own(Result<std::string> answer) const {
+    if (answer && !work_) attempt_->reads.wrote(path_);
+    return answer;
+  }
+
+ private:
+  bool counts() const { return !work_ && !attempt_->reads.own(path_); }
+
+  Attempt* attempt_;  // lives as long as the call
+  std::string path_;
+  bool work_;
+};
 
 // `culprit` tells which path an error is about.
 Result<std::string> perform(Attempt& attempt, const std::vector<GrantedPath>& paths, const Work& work,
@@ -69,16 +101,23 @@ void run(Request request, std::vector<GrantedPath> paths, Work work) {
   });
 }
 
+/// What a call with one path does.
+using Task = std::function<Result<std::string>(OpenPlace& place, services::Stop stop, const Found& found)>;
+
 // A call with one path.
-void run_one(Request request, Permission permission, Work work) {
+void run_one(Request request, Permission permission, Task task) {
   auto path = check_path(*request.attempt, request.call, request.arguments.text(0), permission);
   if (!path) {
     request.answer(tl::unexpected(std::move(path.error())));
     return;
   }
+  const Found found(*request.attempt, path->place);
   std::vector<GrantedPath> paths;
   paths.push_back(std::move(*path));
-  run(std::move(request), std::move(paths), std::move(work));
+  run(std::move(request), std::move(paths),
+      [found, task = std::move(task)](auto& places, services::Stop stop) {
+        return task(places[0], stop, found);
+      });
 }
 
 std::string encode(bool value) {
@@ -126,8 +165,9 @@ Result<std::string> answer_nothing(const Result<void>& result) {
 }
 
 void read(Request request) {
-  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
-    return answer_with(places[0].folder.read(places[0].path), [](const std::string& text) {
+  run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
+    return answer_with(at.folder.read(at.path), [&](const std::string& text) {
+      found("file", text_version(text));
       std::string out;
       cbor::Writer(out).text_or_bytes(text);
       return out;
@@ -137,47 +177,60 @@ void read(Request request) {
 
 void write(Request request) {
   std::string text(request.arguments.text(1));
-  run_one(std::move(request), Permission::write, [text = std::move(text)](auto& places, services::Stop) {
-    return answer_nothing(places[0].folder.write(places[0].path, text));
-  });
+  run_one(std::move(request), Permission::write,
+          [text = std::move(text)](OpenPlace& at, services::Stop, const Found& found) {
+            return found.own(answer_nothing(at.folder.write(at.path, text)));
+          });
 }
 
 void append(Request request) {
   std::string text(request.arguments.text(1));
-  run_one(std::move(request), Permission::write, [text = std::move(text)](auto& places, services::Stop) {
-    return answer_nothing(places[0].folder.append(places[0].path, text));
-  });
+  run_one(std::move(request), Permission::write,
+          [text = std::move(text)](OpenPlace& at, services::Stop stop,
+                                   const Found& found) -> Result<std::string> {
+            // What was there before stays in the file.
+            if (auto noted = found.content(at, stop); !noted) return tl::unexpected(noted.error());
+            return found.own(answer_nothing(at.folder.append(at.path, text)));
+          });
 }
 
 void exists(Request request) {
-  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
-    return answer_with(places[0].folder.exists(places[0].path), [](bool there) { return encode(there); });
+  run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
+    return answer_with(at.folder.exists(at.path), [&](bool there) {
+      found("info", there ? "there" : "absent");
+      return encode(there);
+    });
   });
 }
 
 void list_folder(Request request) {
-  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
-    return answer_with(places[0].folder.list(places[0].path),
-                       [](const auto& names) { return encode(names); });
+  run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
+    return answer_with(at.folder.list(at.path), [&](const auto& names) {
+      found("names", text_version(join(names, "\n")));
+      return encode(names);
+    });
   });
 }
 
 void stat(Request request) {
-  run_one(std::move(request), Permission::read, [](auto& places, services::Stop) {
-    return answer_with(places[0].folder.stat(places[0].path), [](const auto& info) { return encode(info); });
+  run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
+    return answer_with(at.folder.stat(at.path), [&](const services::FileInfo& info) {
+      found("info", std::string(services::describe(info.type)) + " " + std::to_string(info.size) + " " +
+                        to_json_text(Json(info.modified)));
+      return encode(info);
+    });
   });
 }
 
 void mkdir(Request request) {
-  run_one(std::move(request), Permission::write, [](auto& places, services::Stop) {
-    return answer_nothing(places[0].folder.mkdir(places[0].path));
+  run_one(std::move(request), Permission::write, [](OpenPlace& at, services::Stop, const Found&) {
+    return answer_nothing(at.folder.mkdir(at.path));
   });
 }
 
 void remove(Request request) {
-  run_one(std::move(request), Permission::write, [](auto& places, services::Stop stop) {
-    return answer_with(places[0].folder.remove(places[0].path, stop),
-                       [](bool there) { return encode(there); });
+  run_one(std::move(request), Permission::write, [](OpenPlace& at, services::Stop stop, const Found& found) {
+    return found.own(answer_with(at.folder.remove(at.path, stop), [](bool there) { return encode(there); }));
   });
 }
 
@@ -214,15 +267,17 @@ void glob(Request request) {
   if (!absolute) {
     shown = path->place.rest == "." ? "" : path->place.rest;
   }
+  const Found noted(*request.attempt, path->place);
   std::vector<GrantedPath> paths;
   paths.push_back(std::move(*path));
   run(std::move(request), std::move(paths),
-      [rest = std::move(rest), shown = std::move(shown)](auto& places,
-                                                         services::Stop stop) -> Result<std::string> {
+      [rest = std::move(rest), shown = std::move(shown), noted](auto& places,
+                                                                services::Stop stop) -> Result<std::string> {
         const OpenPlace& at = places[0];
         if (rest.empty()) {  // no wildcard: the path itself
           auto there = at.folder.exists(at.path);
           if (!there) return tl::unexpected(there.error());
+          noted("info", *there ? "there" : "absent");
           return encode(*there ? std::vector<std::string>{shown.empty() ? "." : shown}
                                : std::vector<std::string>{});
         }
@@ -230,11 +285,13 @@ void glob(Request request) {
         auto folder = at.folder.enter(at.path);
         if (!folder) {
           const std::string& code = folder.error().code;
-          if (code == "os.enoent" || code == "os.enotdir") return encode(std::vector<std::string>{});
-          return tl::unexpected(folder.error());
+          if (code != "os.enoent" && code != "os.enotdir") return tl::unexpected(folder.error());
+          noted("names", text_version(""), rest);
+          return encode(std::vector<std::string>{});
         }
         auto found = folder->glob(rest, stop);
         if (!found) return tl::unexpected(found.error());
+        noted("names", text_version(join(*found, "\n")), rest);
         return encode(*found, shown.empty() || shown.ends_with('/') ? shown : shown + "/");
       });
 }
@@ -251,15 +308,20 @@ void run_two(Request request, bool moves) {
     request.answer(tl::unexpected(std::move(source ? target.error() : source.error())));
     return;
   }
+  const Found found(*request.attempt, source->place);
+  const Found made(*request.attempt, target->place);
   std::vector<GrantedPath> paths;
   paths.push_back(std::move(*source));
   paths.push_back(std::move(*target));
-  run(std::move(request), std::move(paths), [moves](auto& places, services::Stop stop) {
-    OpenPlace& a = places[0];
-    OpenPlace& b = places[1];
-    return answer_nothing(moves ? Folder::move(a.folder, a.path, b.folder, b.path, stop)
-                                : Folder::copy(a.folder, a.path, b.folder, b.path, stop));
-  });
+  run(std::move(request), std::move(paths),
+      [moves, found, made](auto& places, services::Stop stop) -> Result<std::string> {
+        OpenPlace& a = places[0];
+        OpenPlace& b = places[1];
+        if (auto noted = found.content(a, stop); !noted) return tl::unexpected(noted.error());
+        auto done = made.own(answer_nothing(moves ? Folder::move(a.folder, a.path, b.folder, b.path, stop)
+                                                  : Folder::copy(a.folder, a.path, b.folder, b.path, stop)));
+        return moves ? found.own(std::move(done)) : std::move(done);
+      });
 }
 
 void copy(Request request) { run_two(std::move(request), false); }

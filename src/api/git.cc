@@ -29,6 +29,7 @@ struct Job {
   std::shared_ptr<Attempt> attempt;
   const registry::Call* call = nullptr;
   Session::Answer answer;
+  uint32_t number = 0;  // the caller's
   GitRequest request;
   Milliseconds timeout{0};
   std::optional<GrantedPath> folder;  // the repository, or what becomes one
@@ -148,6 +149,51 @@ bool settle_refusal(const Held& job, const Error& error) {
   return false;
 }
 
+bool is_commit(const std::string& ref) {
+  return (ref.size() == 40 || ref.size() == 64) &&
+         ref.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// What a call read of a repository that is not the attempt's own. Only a commit has a version.
+void note(const Job& job, const Json& value) {
+  Attempt& attempt = *job.attempt;
+  const GitRequest& asked = job.request;
+  const auto foreign = [&](const std::optional<GrantedPath>& path) {
+    return path && !path->place.work && !attempt.reads.own(path->place.text);
+  };
+  const auto add = [&](std::string name, const std::string& ref, const std::string& seen) {
+    std::optional<std::string> version;
+    if (is_commit(ref)) version = ref;
+    attempt.reads.add("git", ref.empty() ? std::move(name) : name + "#" + ref, version, seen);
+  };
+  const std::string commit = value.is_object() && value.contains("commit") && value["commit"].is_string()
+                                 ? value["commit"].get<std::string>()
+                                 : std::string();
+  switch (asked.operation) {
+    case GitOperation::clone:
+      if (!job.other)
+        add(asked.url, asked.ref, commit);
+      else if (foreign(job.other))
+        add(job.other->place.text, asked.ref, commit);
+      if (job.folder) note_written(attempt, *job.folder);
+      return;
+    case GitOperation::ls_remote:
+      if (!job.other)
+        add(asked.url, {}, {});
+      else if (foreign(job.other))
+        add(job.other->place.text, {}, {});
+      return;
+    case GitOperation::fetch: add(job.folder->place.text + " " + asked.remote, {}, {}); return;
+    case GitOperation::open:
+    case GitOperation::log:
+    case GitOperation::status:
+    case GitOperation::diff_names:
+      if (foreign(job.folder)) add(job.folder->place.text, {}, commit);
+      return;
+    default: return;  // writes, or follows a commit that was noted
+  }
+}
+
 // On the loop: {value, hosts} of the helper.
 void finish(const Held& job, Result<std::string> value) {
   if (!value) {
@@ -166,6 +212,7 @@ void finish(const Held& job, Result<std::string> value) {
       job->attempt->allow(*job->call, host.get<std::string>());
   }
   Json& out = (*said)["value"];
+  note(*job, out);
   const bool opened =
       job->request.operation == GitOperation::clone || job->request.operation == GitOperation::open;
   if (opened && out.is_object()) {
@@ -187,6 +234,7 @@ void launch(Held job) {
   IoPlan plan;
   plan.attempt = job->attempt;
   plan.call = job->call;
+  plan.number = job->number;
   plan.family = "git";
   plan.timeout = job->timeout;
   plan.network = network(job->request.operation) && !job->request.access.hosts.empty();
@@ -205,6 +253,7 @@ class Builder {
       : in_(request), options_(io_options(request, options_at)), job_(std::make_shared<Job>()) {
     job_->attempt = request.attempt;
     job_->call = &request.call;
+    job_->number = request.number;
     job_->request.operation = operation;
   }
 

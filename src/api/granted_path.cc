@@ -48,6 +48,20 @@ Result<services::FileTarget> target_of(Attempt& attempt, const GrantedPath& path
   return opened->folder.target(opened->path);
 }
 
+Result<void> note_content(Attempt& attempt, const GrantedPath& path) {
+  if (path.place.work || attempt.reads.own(path.place.text)) return {};
+  auto opened = open_granted_place(attempt, path.place);
+  if (!opened) return tl::unexpected(opened.error());
+  auto version = content_version(*opened, &attempt.stop);
+  if (!version) return tl::unexpected(version.error());
+  attempt.reads.add("file", path.place.text, std::move(*version));
+  return {};
+}
+
+void note_written(Attempt& attempt, const GrantedPath& path) {
+  if (!path.place.work) attempt.reads.wrote(path.place.text);
+}
+
 Error recorded(Attempt& attempt, const registry::Call& call, const GrantedPath& path, Error error) {
   if (error.code != "file.outside") return error;
   return attempt.refuse(call, path.permission, error.message, path.place.text,

@@ -22,6 +22,11 @@ Result<OpenPlace> open_granted_place(Attempt& attempt, const FilePlace& place);
 Result<UniqueFd> open_granted(Attempt& attempt, const GrantedPath& path);
 /// The folder and name of a file that will be written. On a thread of a pool.
 Result<services::FileTarget> target_of(Attempt& attempt, const GrantedPath& path);
+/// Notes that the content of a path is about to be read, unless it is the attempt's own. On a thread of a
+/// pool. Errors as services::Folder.
+Result<void> note_content(Attempt& attempt, const GrantedPath& path);
+/// Notes that the attempt made what is at a path.
+void note_written(Attempt& attempt, const GrantedPath& path);
 /// What `file.outside` is to the extension: a refusal, which is recorded. Other errors pass.
 Error recorded(Attempt& attempt, const registry::Call& call, const GrantedPath& path, Error error);
 

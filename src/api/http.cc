@@ -66,7 +66,8 @@ struct Exchange {
   Session::Answer answer;
   Asked asked;
   std::shared_ptr<services::FileSink> file;
-  size_t culprit = 0;  // the file that was opened last; asked.files.size(): to_file
+  uint32_t number = 0;  // the caller's
+  size_t culprit = 0;   // the file that was opened last; asked.files.size(): to_file
 };
 
 // Opens what is read and written. On the pool.
@@ -75,6 +76,7 @@ Result<void> open_files(Exchange& x) {
   std::vector<services::PiecesBody::File> files;
   for (x.culprit = 0; x.culprit < x.asked.files.size(); ++x.culprit) {
     const GrantedPath& path = x.asked.files[x.culprit];
+    if (auto noted = note_content(*x.attempt, path); !noted) return noted;
     auto fd = open_granted(*x.attempt, path);
     if (!fd) return tl::unexpected(fd.error());
     auto file = services::PiecesBody::file(std::move(*fd), path.place.text);
@@ -109,6 +111,7 @@ void send(const std::shared_ptr<Exchange>& x) {
                                           x->asked.request.proxy.has_value());
   auto cancel_id = std::make_shared<uint64_t>(0);
   const std::string method = x->asked.request.method;
+  attempt.reads.add("http", method + " " + audited(x->asked.request.url), std::nullopt);
   const uint64_t id = http.submit(
       std::move(x->asked.request), [check](const Url& url, int hop) { return (*check)(url, hop); },
       [x, check, cancel_id, method,
@@ -122,10 +125,11 @@ void send(const std::shared_ptr<Exchange>& x) {
         } else if (x->asked.raise && response->status >= 400) {
           x->answer(tl::unexpected(status_error(method, *response)));
         } else {
+          if (x->file != nullptr && x->file->done()) note_written(*x->attempt, *x->asked.to_file);
           x->answer(encode(*response, x->file.get(), x->asked.to_path));
         }
       });
-  *cancel_id = attempt.on_close([&http, id] { http.cancel(id); });
+  *cancel_id = attempt.on_close([&http, id] { http.cancel(id); }, x->number);
 }
 
 void request(Request call) {
@@ -135,7 +139,7 @@ void request(Request call) {
     return;
   }
   auto x = std::make_shared<Exchange>(
-      Exchange{call.attempt, call.call, std::move(call.answer), std::move(*asked), {}});
+      Exchange{call.attempt, call.call, std::move(call.answer), std::move(*asked), {}, call.number});
   if (x->asked.pieces.empty() && !x->asked.to_file) return send(x);
   Attempt& attempt = *call.attempt;
   for (const GrantedPath& path : x->asked.files) {

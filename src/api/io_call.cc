@@ -258,6 +258,11 @@ void ended(const Held& held, Result<std::string> value) {
       auto published = guarded([&] { return held->folders.publish(held->plan.family); });
       if (!published) value = tl::unexpected(published.error());
     }
+    if (value) {
+      for (const GrantedPath& path : held->plan.paths) {
+        if (held->plan.makes && path.permission == Permission::write) note_written(*held->plan.attempt, path);
+      }
+    }
     if (!value) held->folders.discard();
     asio::post(held->plan.attempt->hall.loop,
                [held, value = std::move(value)]() mutable { give(held, std::move(value)); });
@@ -293,7 +298,14 @@ void start(const Held& held, Result<services::io::Request> request) {
         held->plan.attempt->forget(*cancel_id);
         ended(held, std::move(value));
       });
-  *cancel_id = attempt.on_close([&runner, id] { runner.cancel(id); });
+  *cancel_id = attempt.on_close(
+      [&runner, id, held] {
+        runner.cancel(id);
+        // What is in the making goes at once where the attempt goes on; where it ends, with the next one.
+        Attempt& caller = *held->plan.attempt;
+        if (caller.open) asio::post(caller.hall.pool(), [held] { held->folders.discard(); });
+      },
+      held->plan.number);
 }
 
 }  // namespace
@@ -308,8 +320,14 @@ void run_io(IoPlan plan) {
   auto held = std::make_shared<Running>(std::move(plan));
   asio::post(attempt.hall.pool(), [held] {
     auto request = guarded([&]() -> Result<services::io::Request> {
-      if (held->plan.attempt->stop) return fail("file.stopped", "the attempt has ended");
-      return held->plan.prepare(held->folders);
+      const IoPlan& asked = held->plan;
+      if (asked.attempt->stop) return fail("file.stopped", "the attempt has ended");
+      for (const GrantedPath& path : asked.paths) {
+        held->folders.culprit = static_cast<size_t>(&path - asked.paths.data());
+        if (!asked.contents || path.permission != Permission::read) continue;
+        if (auto noted = note_content(*asked.attempt, path); !noted) return tl::unexpected(noted.error());
+      }
+      return asked.prepare(held->folders);
     });
     asio::post(held->plan.attempt->hall.loop,
                [held, request = std::move(request)]() mutable { start(held, std::move(request)); });

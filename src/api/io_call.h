@@ -65,13 +65,16 @@ struct IoPlan {
   const registry::Call* call = nullptr;
   Session::Answer answer;
   std::vector<GrantedPath> paths;
-  std::string family;  // of error codes: "git", "archive"
+  std::string family;     // of error codes: "git", "archive"
+  bool makes = false;     // every path that is written becomes the attempt's own
+  bool contents = false;  // the content of every path that is read counts as read
   /// On the pool: what to ask the helper for.
   std::function<Result<services::io::Request>(IoFolders& folders)> prepare;
   /// On the loop: what becomes of the helper's answer; empty: it is the call's. The attempt is still open.
   std::function<void(Result<std::string> value, Session::Answer answer)> finish;
   bool network = false;
   Milliseconds timeout{0};
+  uint32_t number = 0;  // the caller's
 };
 
 void run_io(IoPlan plan);

@@ -1,28 +1,23 @@
-// forge.log.* and forge.progress: no permission, no answer. What is longer than 64 KiB is cut, with a note.
+// forge.log.* and forge.progress: no permission, no answer, and a limit on their volume. What is longer than
+// 64 KiB is cut, with a note.
 #include <cmath>
 
 #include "api/attempt.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace pf::api {
 namespace {
 
 constexpr size_t kLongestLine = 64U << 10;
 
-// At most kLongestLine bytes, cut between characters.
-std::string bounded(std::string_view text) {
-  if (text.size() <= kLongestLine) return std::string(text);
-  size_t end = kLongestLine;
-  while (end > kLongestLine - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "… (" + std::to_string(text.size() - end) + " bytes were cut)";
-}
-
 void log_line(const Request& request, int level) {
   const Arguments& in = request.arguments;
+  if (!request.attempt->may_log(in.text(0).size() + (in.has(1) ? in.raw(1).size() : 0))) return;
   const Caller& caller = request.attempt->caller;
   const Mask& mask = request.attempt->hall.secrets.mask();
   // Before it is cut: half a secret would not be known any more.
-  const std::string text = bounded(mask.apply(in.text(0)));
+  const std::string text = cut_text(mask.apply(in.text(0)), kLongestLine);
   if (!in.has(1)) {
     request.attempt->hall.sink.log(caller.index, level, text, nullptr);
     return;
@@ -46,8 +41,10 @@ void log_error(Request request) { log_line(request, 3); }
 
 void progress(Request request) {
   const Arguments& in = request.arguments;
+  if (!request.attempt->may_log(in.has(2) ? in.text(2).size() : 0)) return;
   const std::string text =
-      in.has(2) ? bounded(request.attempt->hall.secrets.mask().apply(in.text(2))) : std::string();
+      in.has(2) ? cut_text(request.attempt->hall.secrets.mask().apply(in.text(2)), kLongestLine)
+                : std::string();
   request.attempt->hall.sink.progress(request.attempt->caller.index, in.number(0),
                                       in.has(1) ? in.number(1) : 0, text);
 }

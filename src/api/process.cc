@@ -18,6 +18,7 @@
 #include "api/granted_path.h"
 #include "api/output_capture.h"
 #include "base/json.h"
+#include "base/program_path.h"
 #include "base/text.h"
 #include "worker/programs.h"
 
@@ -31,10 +32,8 @@ constexpr size_t kMostOutput = 7 << 20;        // of each stream: both go into o
 constexpr size_t kLongestLine = 64 << 10;      // longer ones are told in parts
 constexpr size_t kPending = 1 << 20;           // bytes of lines that nobody has read: then the program waits
 constexpr size_t kMostLines = 1000;            // in one answer
-constexpr size_t kMostStreams = 64;            // programs of process.start that one attempt may have
 constexpr double kLongestTimeout = 86400 * 7;  // seconds
 constexpr size_t kExcerpt = 600;               // bytes of its last output that an error shows
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a call asked for, checked.
 struct Asked {
@@ -168,8 +167,7 @@ void add_variable(std::vector<std::string>& environment, const std::string& name
 
 void fill_environment(std::vector<std::string>& environment, const Caller& caller) {
   const std::string work = caller.work_folder.string();
-  const char* path = std::getenv("PATH");
-  add_variable(environment, "PATH", path != nullptr && *path != '\0' ? path : kDefaultPath);
+  add_variable(environment, "PATH", program_path());
   add_variable(environment, "HOME", work + "/home");
   add_variable(environment, "TMPDIR", work + "/tmp");
   add_variable(environment, "XDG_CACHE_HOME", work + "/home/.cache");
@@ -188,23 +186,22 @@ void fill_environment(std::vector<std::string>& environment, const Caller& calle
   }
 }
 
-bool is_executable(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(path.c_str(), X_OK) == 0;
-}
-
-Result<std::string> find_program(const std::string& name) {
-  const char* variable = std::getenv("PATH");
-  const std::string_view path = variable != nullptr && *variable != '\0' ? variable : kDefaultPath;
-  for (size_t at = 0; at <= path.size();) {
-    const size_t end = std::min(path.find(':', at), path.size());
-    const std::string file = std::string(path.substr(at, end - at)) + "/" + name;
-    at = end + 1;
-    // A relative folder would be another one for each program.
-    if (file.front() == '/' && is_executable(file)) return file;
+/// What the program may read and the door does not see; see api/reads.h. On the pool, after prepare().
+Result<void> note_program(Attempt& attempt, const Asked& asked) {
+  const worker::ProgramSpec& spec = asked.program.spec;
+  auto version = attempt.hall.program_version(spec.file);
+  if (!version) return tl::unexpected(version.error());
+  attempt.reads.add("program", spec.file, std::move(*version));
+  if (spec.network) attempt.reads.add("network", asked.name, std::nullopt);
+  if (!asked.program.confined) attempt.reads.add("reach", "/", std::nullopt);
+  const Grants& grants = attempt.caller.grants;
+  for (const auto* list : {&grants.read, &grants.write}) {
+    for (const auto& entry : *list) {
+      if (!attempt.reads.own(entry.value)) attempt.reads.add("reach", entry.value, std::nullopt);
+    }
   }
-  return refuse("process.not_found", "there is no program " + shorten(name, 100) + " on PATH",
-                "install it, or add its folder to PATH before you start pangeo-forge");
+  for (const auto& name : grants.env) attempt.reads.add("env", name, env_version(std::getenv(name.c_str())));
+  return {};
 }
 
 /// On the pool: makes the folders, finds the executable.
@@ -225,7 +222,10 @@ Result<void> prepare(Attempt& attempt, Asked& asked) {
     return {};
   }
   auto found = find_program(asked.name);
-  if (!found) return tl::unexpected(found.error());
+  if (!found) {
+    return refuse("process.not_found", "there is no program " + shorten(asked.name, 100) + " on PATH",
+                  "install it, or add its folder to PATH before you start pangeo-forge");
+  }
   spec.file = std::move(*found);
   return {};
 }
@@ -275,10 +275,13 @@ class Running : public std::enable_shared_from_this<Running> {
         std::move(asked_.program),
         [self](int stream, std::string_view bytes) { self->output(stream, bytes); },
         [self](worker::ProgramEnd end) { self->ended(std::move(end)); });
-    close_ = attempt_->on_close([self] { self->close(); });
+    close_ = attempt_->on_close([self] { self->close(); }, number_);
   }
   /// The answer that waits for the end; or lines are kept for read().
-  void answer_at_end(Session::Answer answer) { answer_ = std::move(answer); }
+  void answer_at_end(Session::Answer answer, uint32_t number) {
+    answer_ = std::move(answer);
+    number_ = number;
+  }
   void keep_lines() { streaming_ = true; }
   bool being_read() const { return answer_ != nullptr; }
   void read(Session::Answer answer) {
@@ -407,6 +410,7 @@ class Running : public std::enable_shared_from_this<Running> {
   asio::executor_work_guard<asio::io_context::executor_type> guard_;
   uint64_t program_ = 0;
   uint64_t close_ = 0;
+  uint32_t number_ = 0;  // the caller's, of a call that waits for the end
   bool streaming_ = false;
   bool told_ = false;
   std::string parts_[2];  // lines that have no end yet
@@ -452,6 +456,7 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
                                    answer = std::move(request.answer),
                                    guard = asio::make_work_guard(attempt.hall.loop)]() mutable {
     auto prepared = prepare(*held, asked);
+    if (prepared) prepared = note_program(*held, asked);
     asio::io_context& loop = held->hall.loop;
     asio::post(loop, [held = std::move(held), asked = std::move(asked), then = std::move(then),
                       answer = std::move(answer), prepared = std::move(prepared)]() mutable {
@@ -463,10 +468,11 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
 }
 
 void run(Request request) {
-  launch(std::move(request), [](std::shared_ptr<Running> running, Session::Answer answer) {
-    running->answer_at_end(std::move(answer));
-    running->start();
-  });
+  launch(std::move(request),
+         [number = request.number](std::shared_ptr<Running> running, Session::Answer answer) {
+           running->answer_at_end(std::move(answer), number);
+           running->start();
+         });
 }
 
 Streams& streams(Attempt& attempt) {
@@ -475,9 +481,11 @@ Streams& streams(Attempt& attempt) {
 }
 
 void start(Request request) {
-  if (streams(*request.attempt).all.size() >= kMostStreams) {
+  if (const uint32_t most = request.attempt->caller.calls; streams(*request.attempt).all.size() >= most) {
     return request.answer(refuse("limit.calls",
-                                 "more than " + std::to_string(kMostStreams) + " programs at once",
+                                 "more than " + std::to_string(most) +
+                                     " programs of process.start at once, the most "
+                                     "that limits.calls allows",
                                  "read them to their ends, or use forge.async.map with a limit"));
   }
   auto attempt = request.attempt;

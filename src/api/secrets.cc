@@ -1,12 +1,19 @@
 #include "api/secrets.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 #include "api/attempt.h"
+#include "base/digest.h"
+#include "base/file.h"
 
 namespace pf::api {
 namespace {
+
+constexpr size_t kKeyBytes = 32;
 
 tl::unexpected<Error> too_short(const std::string& which) {
   return refuse("secret.short",
@@ -27,6 +34,9 @@ void get(Request request) {
   attempt.allow(request.call, name);
   auto value = attempt.hall.secrets.get(name);
   if (!value) return request.answer(tl::unexpected(std::move(value.error())));
+  auto version = attempt.hall.secrets.version(*value);
+  if (!version) return request.answer(tl::unexpected(std::move(version.error())));
+  attempt.reads.add("secret", name, std::move(*version));
   std::string out;
   cbor::Writer(out).text_or_bytes(*value);
   request.answer(std::move(out));
@@ -58,6 +68,26 @@ Result<std::string> Secrets::get(std::string_view name) {
 Result<void> Secrets::mark(std::string_view value) {
   if (!mask_.add(value)) return too_short("the value");
   return {};
+}
+
+Result<std::optional<std::string>> Secrets::version(std::string_view value) {
+  if (key_file_.empty()) return std::nullopt;
+  if (key_.empty()) {
+    auto kept = read_file(key_file_, kKeyBytes);
+    if (kept && kept->size() == kKeyBytes) {
+      key_ = std::move(*kept);
+    } else if (!kept && kept.error().code != "os.enoent") {
+      return tl::unexpected(kept.error());
+    } else {
+      std::string made(kKeyBytes, '\0');
+      if (::getrandom(made.data(), made.size(), 0) != static_cast<ssize_t>(made.size()))
+        return tl::unexpected(system_error("cannot draw a random key", errno));
+      if (auto written = write_file(key_file_, made, true, 0600); !written)
+        return tl::unexpected(written.error());
+      key_ = std::move(made);
+    }
+  }
+  return "hmac:" + hmac_sha256_hex(key_, value);
 }
 
 }  // namespace pf::api

@@ -2,6 +2,8 @@
 // people and files get to see. Belongs to the loop's thread.
 #pragma once
 
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,10 +19,17 @@ class Secrets {
   Result<std::string> get(std::string_view name);
   /// From now on the value is masked. Error `secret.short`.
   Result<void> mark(std::string_view value);
+  /// Where the key of version() is kept; the file is made when it is first needed.
+  void set_key_file(std::filesystem::path file) { key_file_ = std::move(file); }
+  /// `hmac:…` of a value, so that a change shows and the value does not: by a random key of the state folder.
+  /// Errors `os.*`, `state.*`. Nothing without a key file.
+  Result<std::optional<std::string>> version(std::string_view value);
   const Mask& mask() const { return mask_; }
 
  private:
   Mask mask_;
+  std::filesystem::path key_file_;
+  std::string key_;
 };
 
 }  // namespace pf::api

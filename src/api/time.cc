@@ -26,10 +26,10 @@ void sleep(Request request) {
   auto timer = std::make_shared<asio::steady_timer>(request.attempt->hall.loop);
   timer->expires_after(
       std::chrono::duration_cast<asio::steady_timer::duration>(std::chrono::duration<double>(seconds)));
-  const uint64_t id = request.attempt->on_close([timer] { timer->cancel(); });
+  const uint64_t id = request.attempt->on_close([timer] { timer->cancel(); }, request.number);
   timer->async_wait(
-      [timer, id, attempt = request.attempt, answer = std::move(request.answer)](std::error_code) {
-        if (!attempt->open) return;
+      [timer, id, attempt = request.attempt, answer = std::move(request.answer)](std::error_code code) {
+        if (code || !attempt->open) return;
         attempt->forget(id);
         answer(nothing());
       });

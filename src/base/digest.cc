@@ -5,6 +5,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -42,6 +43,28 @@ std::string to_hex(std::string_view data) {
 std::string sha256_hex(std::string_view data) {
   auto d = sha256(data);
   return to_hex({reinterpret_cast<const char*>(d.data()), d.size()});
+}
+
+std::string hmac_sha256_hex(std::string_view key, std::string_view text) {
+  std::array<char, 64> inner{};
+  std::array<uint8_t, 32> hashed;
+  if (key.size() > inner.size()) {
+    hashed = sha256(key);
+    key = {reinterpret_cast<const char*>(hashed.data()), hashed.size()};
+  }
+  std::copy(key.begin(), key.end(), inner.begin());
+  auto outer = inner;
+  for (char& c : inner) c = static_cast<char>(c ^ 0x36);
+  for (char& c : outer) c = static_cast<char>(c ^ 0x5c);
+  Sha256 first;
+  first.update({inner.data(), inner.size()});
+  first.update(text);
+  const auto middle = first.finish();
+  Sha256 second;
+  second.update({outer.data(), outer.size()});
+  second.update({reinterpret_cast<const char*>(middle.data()), middle.size()});
+  const auto digest = second.finish();
+  return to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
 namespace {

@@ -14,6 +14,9 @@ std::array<uint8_t, 32> sha256(std::string_view data);
 std::string sha256_hex(std::string_view data);
 std::string to_hex(std::string_view data);
 
+/// RFC 2104 with SHA-256, in lower-case hexadecimal digits.
+std::string hmac_sha256_hex(std::string_view key, std::string_view text);
+
 /// Incremental SHA-256 for what is not in memory at once.
 class Sha256 {
  public:

@@ -54,14 +54,15 @@ Result<void> write_all(int fd, std::string_view data) {
   return {};
 }
 
-Result<void> write_file(const std::filesystem::path& path, std::string_view content, bool durable) {
+Result<void> write_file(const std::filesystem::path& path, std::string_view content, bool durable,
+                        unsigned mode) {
   static std::atomic<uint64_t> counter{0};
   const auto failed = [&](int code) {
     return tl::unexpected(system_error("cannot write " + path.string(), code));
   };
   std::filesystem::path temporary = path;
   temporary += "." + std::to_string(::getpid()) + "." + std::to_string(counter++) + ".tmp";
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return failed(errno);
   auto written = write_all(fd.get(), content);
   int code = written ? 0 : errno;

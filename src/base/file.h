@@ -34,7 +34,9 @@ class UniqueFd {
 /// Errors `os.*`, `file.too_big`, `file.not_regular`.
 Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit = UINT64_MAX);
 /// Replaces a file's content as a whole: temporary file in the same folder, fsync where `durable`, rename.
-Result<void> write_file(const std::filesystem::path& path, std::string_view content, bool durable = false);
+/// `mode` is narrowed by the umask.
+Result<void> write_file(const std::filesystem::path& path, std::string_view content, bool durable = false,
+                        unsigned mode = 0666);
 /// Writes all of `data`, through short writes and EINTR.
 Result<void> write_all(int fd, std::string_view data);
 Result<void> make_folders(const std::filesystem::path& path);

@@ -28,6 +28,9 @@ bool glob_match(std::string_view pattern, std::string_view text);
 /// Cuts to at most `width` code points, ending in `…` where something was cut; control characters become
 /// spaces.
 std::string shorten(std::string_view text, size_t width);
+/// At most the first `most` bytes, cut between characters, with a note of how many were left out. What may
+/// hold secrets is masked before: half a secret would not be known any more.
+std::string cut_text(std::string_view text, size_t most);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
 }  // namespace pf

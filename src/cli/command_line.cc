@@ -231,6 +231,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   if (given.count("format") != 0) arguments.format = value("format");
   arguments.run = value("run");
   arguments.audit = flag("audit");
+  arguments.reads = flag("reads");
   arguments.fail_fast = flag("fail-fast");
   arguments.verbose = flag("verbose");
   arguments.quiet = flag("quiet");

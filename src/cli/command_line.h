@@ -28,6 +28,7 @@ struct Arguments {
   uint32_t max_parallel = 0;  // 0: what the pipeline says
   std::string run;            // --run
   bool audit = false;
+  bool reads = false;
   bool fail_fast = false;
   bool verbose = false;
   bool quiet = false;

@@ -19,6 +19,7 @@ constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FI
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
 constexpr OptionSpec kRun = {"run", 0, "RUN", "The run (default: the last one)", ""};
 constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and the refusals instead", ""};
+constexpr OptionSpec kReads = {"reads", 0, "", "Show what each instance read instead, with its version", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
@@ -33,9 +34,9 @@ constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kForm
                                              &kQuiet,      &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kLogsOptions[] = {&kRun,    &kAudit,    &kExtensions, &kStateDir,
-                                              &kFormat, &kPipeline, &kVar,        &kVerbose,
-                                              &kQuiet,  &kLogLevel, &kHelp};
+constexpr const OptionSpec* kLogsOptions[] = {&kRun,      &kAudit,  &kReads,    &kExtensions,
+                                              &kStateDir, &kFormat, &kPipeline, &kVar,
+                                              &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
                                                &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
@@ -86,7 +87,8 @@ constexpr CommandSpec kCommands[] = {
     {Command::logs,
      "logs",
      "Show what was logged in a run, or what was asked of the door",
-     "With --audit each line is a call that needed a permission, or one that was refused.",
+     "With --audit each line is a call that needed a permission, or one that was refused. With --reads each\n"
+     "line is something that an instance's last attempt read of the world, and its version.",
      {kFile, {"TYPE.NAME", Operand::address, false}},
      kLogsOptions,
      "pangeo-forge logs prod.yaml\n"

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/project.h"
 #include "extension/package.h"
+#include "orchestrator/tools.h"
 #include "report/json_text.h"
 #include "report/observer.h"
 #include "report/paint.h"
@@ -179,6 +180,27 @@ Check state_check(const fs::path& folder) {
   return {"state", Health::ok, "can be kept in " + folder.string(), {}};
 }
 
+// The tools that the extensions of a pipeline declare, as a run would find them.
+void tool_checks(Checks& checks, const orchestrator::Project& project) {
+  const bool any = std::any_of(project.extensions.begin(), project.extensions.end(), [](const auto& entry) {
+    return !entry.second.package.manifest.tools.empty();
+  });
+  if (!any) return;
+  asio::io_context loop(1);
+  worker::Options options;
+  options.program = places::worker_program();
+  const auto supervisor = worker::Supervisor::start(loop, options);
+  if (!supervisor) return;  // reported by worker_checks
+  orchestrator::ToolVersions versions;
+  for (const auto& found : orchestrator::probe_tools(loop, (*supervisor)->programs(), project, versions)) {
+    const std::string name = "tool " + found.name;
+    if (found.error)
+      checks.push_back(failed(name, *found.error));
+    else
+      checks.push_back({name, Health::ok, found.version + ", for the extension " + found.extension, {}});
+  }
+}
+
 void file_checks(Checks& checks, const Arguments& arguments) {
   if (arguments.file.empty()) {
     std::error_code code;
@@ -193,6 +215,7 @@ void file_checks(Checks& checks, const Arguments& arguments) {
                           report::count_of((*project)->pipeline->instances.size(), "instance") + ", valid",
                       {}});
     checks.push_back(state_check((*project)->state_folder));
+    tool_checks(checks, **project);
     return;
   }
   for (const Error& error : project.error()) checks.push_back(failed("pipeline", error));

@@ -39,8 +39,17 @@ void append_json(std::string& out, const Package& package, bool all) {
   if (all) {
     field("license", manifest.license);
     field("requires_core", manifest.requires_core);
-    out += ",\"may\":[";
+    out += ",\"tools\":{";
     bool first = true;
+    for (const auto& tool : manifest.tools) {
+      if (!first) out += ',';
+      first = false;
+      report::append_json_string(out, tool.name);
+      out += ':';
+      report::append_json_string(out, tool.range);
+    }
+    out += "},\"may\":[";
+    first = true;
     for (const auto& words : extension::plain_words(manifest.permissions, manifest.limits)) {
       if (!first) out += ',';
       first = false;
@@ -48,7 +57,10 @@ void append_json(std::string& out, const Package& package, bool all) {
     }
     out += "],\"limits\":{\"memory\":" + std::to_string(manifest.limits.memory) +
            ",\"cpu_ms\":" + std::to_string(manifest.limits.cpu.count()) +
-           ",\"output\":" + std::to_string(manifest.limits.output) + "},\"modules\":[";
+           ",\"deadline_ms\":" + std::to_string(manifest.limits.deadline.count()) +
+           ",\"output\":" + std::to_string(manifest.limits.output) +
+           ",\"calls\":" + std::to_string(manifest.limits.calls) +
+           ",\"log\":" + std::to_string(manifest.limits.log) + "},\"modules\":[";
     first = true;
     for (const auto& [name, source] : package.modules) {
       if (!first) out += ',';
@@ -126,6 +138,10 @@ int extension_show(const Arguments& arguments, Screen& screen) {
   if (!manifest.license.empty()) out += "  license   " + visible(manifest.license) + '\n';
   if (!manifest.requires_core.empty())
     out += "  needs     pangeo-forge " + visible(manifest.requires_core) + '\n';
+  for (const auto& tool : manifest.tools) {
+    out += "  needs     " + visible(tool.name) + (tool.range.empty() ? "" : " " + visible(tool.range)) +
+           " (asked by: " + visible(join(tool.probe, " ")) + ")\n";
+  }
   out += "  found in  " + visible(found->folder.string()) + " (" + visible(found->source) + ")\n";
   out += "\nIt\n";
   const auto words = extension::plain_words(manifest.permissions, manifest.limits);

@@ -61,6 +61,48 @@ Result<std::string> find_run(const Arguments& arguments, const Located& located)
   return *run ? (*run)->id : std::string();
 }
 
+std::string read_text(const std::string& address, const Json& item) {
+  std::string out = address + "  " + text_of(item, "what") + "  " + text_of(item, "name") + "  ";
+  const std::string version = text_of(item, "version");
+  const std::string seen = text_of(item, "seen");
+  out += version.empty() ? "(no version)" : version;
+  if (!seen.empty() && seen != version) out += "  seen " + seen;
+  return out;
+}
+
+// What the instances of a run read: from the store, since it belongs to their results.
+int reads(const Arguments& arguments, Screen& screen, const Located& located, const std::string& run) {
+  const auto reader = state::Reader::open(located.state_folder);
+  if (!reader) return refuse(screen, arguments, reader.error());
+  const auto records = (*reader)->instances(run);
+  if (!records) return refuse(screen, arguments, records.error());
+  const auto lists = (*reader)->reads(run);
+  if (!lists) return refuse(screen, arguments, lists.error());
+  bool any = false;
+  for (const auto& record : *records) {
+    const auto list = lists->find(record.instance);
+    if (list == lists->end() || (!arguments.operand.empty() && record.address != arguments.operand)) continue;
+    const auto items = parse_json(list->second);
+    if (!items || !items->is_array()) continue;
+    for (const Json& item : *items) {
+      any = true;
+      if (arguments.json()) {
+        Json line = {{"instance", record.address}};
+        line.update(item);
+        screen.text() += to_json_text(line) + '\n';
+      } else {
+        screen.text() += report::visible(read_text(record.address, item)) + '\n';
+      }
+    }
+    if (screen.text().size() > kFlush) screen.out.flush();
+  }
+  if (!any && !arguments.quiet && !arguments.json()) {
+    screen.text() += "nothing was read in run " + report::visible(run) +
+                     (arguments.operand.empty() ? "" : " by " + report::visible(arguments.operand)) + '\n';
+  }
+  return 0;
+}
+
 }  // namespace
 
 int logs(const Arguments& arguments, Screen& screen) {
@@ -75,6 +117,7 @@ int logs(const Arguments& arguments, Screen& screen) {
     }
     return 0;
   }
+  if (arguments.reads) return reads(arguments, screen, *located, *run);
   const state::Layout layout(located->state_folder);
   // A run that asked for nothing has no audit record.
   std::ifstream file(arguments.audit ? layout.audit(*run) : layout.log(*run));

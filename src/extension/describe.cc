@@ -19,7 +19,7 @@ class Describer final : public worker::Client {
   Describer(worker::Supervisor& supervisor, asio::io_context& loop, const Package& package, size_t& open)
       : loop_(loop), package_(package), worker_package_(worker_package(package)), open_(open) {
     pool_ = supervisor.pool(worker_package_, *this);
-    job_ = models_job(0);
+    job_ = models_job(0, package.manifest);
     offered_ = pool_->offer(job_, true);
   }
 
@@ -36,6 +36,7 @@ class Describer final : public worker::Client {
     pool_->reply(0, request, tl::unexpected(std::move(error)));
   }
 
+  void cancel_call(uint64_t, uint32_t) override {}
   void job_done(uint64_t, worker::Done done) override {
     if (done.status == worker::Done::Status::succeeded) {
       result = from_cbor(done.value);

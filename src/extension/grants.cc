@@ -293,7 +293,13 @@ std::vector<std::string> plain_words(const Permissions& permissions, const Limit
   if (out.empty()) out.emplace_back("touches nothing but its own work folder");
   out.push_back("takes at most " + format_bytes(limits.memory) + " of memory and gives at most " +
                 format_bytes(limits.output) + " of outputs");
-  out.push_back("computes for at most " + format_duration(limits.cpu) + " in an attempt");
+  out.push_back("computes for at most " + format_duration(limits.cpu) + " in an attempt" +
+                (limits.deadline.count() > 0
+                     ? ", and takes at most " + format_duration(limits.deadline) + " over all attempts"
+                     : ""));
+  out.push_back("has at most " + std::to_string(limits.calls) +
+                " host calls under way at once, and logs at most " + format_bytes(limits.log) +
+                " in an attempt");
   return out;
 }
 

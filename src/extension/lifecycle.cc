@@ -1,5 +1,7 @@
 #include "extension/lifecycle.h"
 
+#include <algorithm>
+
 #include "base/cbor.h"
 #include "registry/frames.h"
 
@@ -12,19 +14,21 @@ constexpr Milliseconds kModelsTimeout{5000};
 
 uint64_t count(Milliseconds duration) { return static_cast<uint64_t>(duration.count()); }
 
-void head(cbor::Writer& w, frames::JobKind kind, Milliseconds soft, Milliseconds cpu) {
-  w.unsigned_integer(static_cast<uint64_t>(kind));
-  w.unsigned_integer(count(soft));
-  w.unsigned_integer(count(cpu));
-}
+constexpr uint32_t kHeadItems = 6;
 
-worker::Job simple_job(uint64_t id, frames::JobKind kind, Milliseconds timeout, Milliseconds cpu) {
+worker::Job begin_job(uint64_t id, frames::JobKind kind, Milliseconds soft, const Limits& limits) {
   worker::Job job;
   job.id = id;
-  job.items = 3;
-  job.hard = timeout + kGrace;
+  job.items = kHeadItems;
+  job.hard = soft.count() == 0 ? Milliseconds(0) : soft + kGrace;
+  job.calls = limits.calls;
   cbor::Writer w(job.body);
-  head(w, kind, timeout, cpu);
+  w.unsigned_integer(static_cast<uint64_t>(kind));
+  w.unsigned_integer(count(soft));
+  w.unsigned_integer(count(limits.cpu));
+  w.unsigned_integer(limits.memory);
+  w.unsigned_integer(limits.output);
+  w.unsigned_integer(limits.calls);
   return job;
 }
 
@@ -37,14 +41,14 @@ void value_or_null(cbor::Writer& w, std::string_view encoded) {
 
 }  // namespace
 
-worker::Package worker_package(const Package& package) {
+worker::Package worker_package(const Package& package, uint64_t memory) {
   worker::Package out;
   const Manifest& manifest = package.manifest;
   out.name = manifest.name;
   out.version = manifest.version;
-  out.memory = manifest.limits.memory;
+  out.memory = std::max(memory, manifest.limits.memory);
   cbor::Writer w(out.load);
-  w.map(6);
+  w.map(4);
   w.text("name");
   w.text(manifest.name);
   w.text("version");
@@ -56,30 +60,25 @@ worker::Package worker_package(const Package& package) {
     w.text_or_bytes(source);
   }
   w.text("memory");
-  w.unsigned_integer(manifest.limits.memory);
-  w.text("output_limit");
-  w.unsigned_integer(manifest.limits.output);
-  w.text("cpu_ms");
-  w.unsigned_integer(count(manifest.limits.cpu));
+  w.unsigned_integer(out.memory);
   return out;
 }
 
-worker::Job models_job(uint64_t id) {
-  return simple_job(id, frames::JobKind::models, kModelsTimeout, kModelsTimeout);
+worker::Job models_job(uint64_t id, const Manifest& manifest) {
+  Limits limits = manifest.limits;
+  limits.cpu = kModelsTimeout;
+  return begin_job(id, frames::JobKind::models, kModelsTimeout, limits);
 }
 
-worker::Job bootstrap_job(uint64_t id, const Manifest& manifest) {
-  return simple_job(id, frames::JobKind::bootstrap, kBootstrapTimeout, manifest.limits.cpu);
+worker::Job bootstrap_job(uint64_t id, const Limits& limits) {
+  return begin_job(id, frames::JobKind::bootstrap, kBootstrapTimeout, limits);
 }
 
-worker::Job instance_job(uint64_t id, const InstanceJob& in, const Manifest& manifest) {
-  worker::Job job;
-  job.id = id;
-  job.items = 10;
-  job.hard = in.timeout.count() == 0 ? Milliseconds(0) : in.timeout + kGrace;
-  job.body.reserve(64 + in.name.size() + in.config.size() + in.state.size() + in.runtime.size());
+worker::Job instance_job(uint64_t id, const InstanceJob& in, const Limits& limits) {
+  worker::Job job = begin_job(id, frames::JobKind::instance, in.timeout, limits);
+  job.items += 7;
+  job.body.reserve(96 + in.name.size() + in.config.size() + in.state.size() + in.runtime.size());
   cbor::Writer w(job.body);
-  head(w, frames::JobKind::instance, in.timeout, manifest.limits.cpu);
   w.text(in.name);
   w.text(in.type);
   w.text(in.stack);

@@ -12,13 +12,13 @@
 
 namespace pf::extension {
 
-/// The package as its workers load it.
-worker::Package worker_package(const Package& package);
+/// The package as its workers load it. `memory` is the most that one of its instances may take.
+worker::Package worker_package(const Package& package, uint64_t memory = 0);
 
 /// Evaluates models.lua; the job's value is {model name: description}.
-worker::Job models_job(uint64_t id);
+worker::Job models_job(uint64_t id, const Manifest& manifest);
 /// Runs the function that bootstrap.lua returns; the job's value is `self.runtime`.
-worker::Job bootstrap_job(uint64_t id, const Manifest& manifest);
+worker::Job bootstrap_job(uint64_t id, const Limits& limits);
 
 /// One attempt of an instance. Encoded values are CBOR; empty state or runtime means none.
 struct InstanceJob {
@@ -31,7 +31,7 @@ struct InstanceJob {
   uint32_t attempt = 1;
   Milliseconds timeout{0};  // of the attempt; 0 = none
 };
-worker::Job instance_job(uint64_t id, const InstanceJob& job, const Manifest& manifest);
+worker::Job instance_job(uint64_t id, const InstanceJob& job, const Limits& limits);
 
 /// How long after its soft deadline a worker is killed.
 inline constexpr Milliseconds kGrace{1000};

@@ -20,6 +20,8 @@ using pipeline::Node;
 constexpr size_t kMaxManifest = 1U << 20;  // bytes
 constexpr size_t kMaxEntries = 1000;       // of one permission
 constexpr uint64_t kMinMemory = 1ULL << 20, kMaxMemory = 64ULL << 30;
+constexpr uint64_t kMinLog = 1ULL << 10, kMaxLog = 1ULL << 40;
+constexpr int64_t kMaxCalls = 1024;
 constexpr uint64_t kMinOutput = 1ULL << 10,
                    kMaxOutput = 8ULL << 20;  // outputs and state share a frame of 16 MiB
 
@@ -95,6 +97,9 @@ class Reading {
   Reading(const Document& document, Manifest& manifest) : document_(document), manifest_(manifest) {}
   Errors errors;
 
+  /// The limits of an instance, in place of those in the manifest.
+  void limits_of_operator(const Node& node, const std::string& path) { limits(node, path); }
+
   /// The lists of an instance, in place of those in the manifest.
   void of_operator(const Node& node, const std::string& path) {
     operator_ = true;
@@ -114,9 +119,9 @@ class Reading {
           {"summary", [&](const Node& n) { line(n, "summary", manifest_.summary); }},
           {"license", [&](const Node& n) { line(n, "license", manifest_.license); }},
           {"requires", [&](const Node& n) { requirements(n); }},
-          {"tools", [&](const Node& n) { neutral(n, "tools", n.kind == Kind::map && n.size == 0, "{}"); }},
+          {"tools", [&](const Node& n) { tools(n); }},
           {"permissions", [&](const Node& n) { permissions(n); }},
-          {"limits", [&](const Node& n) { limits(n); }},
+          {"limits", [&](const Node& n) { limits(n, "limits"); }},
           {"cache",
            [&](const Node& n) {
              neutral(n, "cache", n.string() == "auto" || n.string() == "never", "auto or never");
@@ -125,6 +130,23 @@ class Reading {
           {"commands",
            [&](const Node& n) { neutral(n, "commands", n.kind == Kind::list && n.size == 0, "[]"); }},
           {"bakery", [&](const Node& n) { neutral(n, "bakery", false, "null"); }}});
+    // Who looks at `programs` sees all that is run, also to ask it for its version.
+    for (const Tool& tool : manifest_.tools) {
+      const auto& programs = manifest_.permissions.programs;
+      const bool listed = std::any_of(programs.begin(), programs.end(), [&](const Permissions::Program& p) {
+        return p.name == tool.probe.front();
+      });
+      if (listed) continue;
+      Error error;
+      error.code = "manifest.tool";
+      error.message = tool.where.path + ": expected '" + tool.probe.front() +
+                      "' in permissions.programs, which does "
+                      "not name it";
+      error.hint = "add permissions: {programs: [" + tool.probe.front() + "]}";
+      error.where = tool.where;
+      error.retryable = false;
+      errors.push_back(std::move(error));
+    }
     for (const char* key : {"name", "version"}) {
       const Node* node = root.find(key);
       if (node == nullptr || node->is_null()) {
@@ -233,6 +255,57 @@ class Reading {
                                 }
                                 manifest_.requires_core = core.string();
                               }}});
+  }
+
+  void tools(const Node& node) {
+    if (!is_map(node, "tools")) return;
+    for (const Entry& entry : node.map()) tool(entry);
+  }
+
+  void tool(const Entry& entry) {
+    const std::string path = "tools." + shorten(entry.key.string(), 60);
+    Tool out;
+    out.name = entry.key.string();
+    out.where = document_.where(entry.key, path);
+    const Node& node = entry.value;
+    if (!is_program(out.name)) {
+      return report("manifest.tool", entry.key, path,
+                    "expected the plain name of a program, found " + found(entry.key),
+                    "write, for example, tools: {tofu: {version: \">=1.6\", probe: [tofu, version]}}");
+    }
+    if (!node.is_null() && !is_map(node, path)) return;
+    bool good = true;
+    keys(node, path + '.',
+         {{"version",
+           [&](const Node& n) {
+             good = is_text(n, path + ".version", "a version range such as '>=1.6'") && good;
+             if (n.kind != Kind::string) return;
+             if (auto range = SemVerRange::parse(n.string()); !range) {
+               good = false;
+               return report("manifest.range", n, path + ".version", range.error().message,
+                             range.error().hint);
+             }
+             out.range = n.string();
+           }},
+          {"probe", [&](const Node& n) { good = probe(n, path + ".probe", out.probe) && good; }}});
+    if (out.probe.empty()) out.probe = {out.name, "--version"};
+    if (good) manifest_.tools.push_back(std::move(out));
+  }
+
+  bool probe(const Node& node, const std::string& path, std::vector<std::string>& to) {
+    if (node.kind != Kind::list || node.size == 0 || node.size > 20) {
+      report("manifest.type", node, path, "expected a list of 1 to 20 words, found " + found(node),
+             "write the command that prints the version, such as [tofu, version, -json]");
+      return false;
+    }
+    for (const Node& word : node.list()) {
+      if (!is_text(word, path + '[' + std::to_string(to.size()) + ']', "text")) return false;
+      to.emplace_back(word.string());
+    }
+    if (is_program(to.front())) return true;
+    report("manifest.tool", node.list().front(), path + "[0]",
+           "expected the plain name of a program, found " + found(node.list().front()), {});
+    return false;
   }
 
   void neutral(const Node& node, const std::string& path, bool is_neutral, const std::string& allowed) {
@@ -382,23 +455,41 @@ class Reading {
            "write a number with B, KiB, MiB or GiB, such as 64MiB");
   }
 
-  void limits(const Node& node) {
-    if (!is_map(node, "limits")) return;
+  void duration(const Node& node, const std::string& path, Milliseconds& to) {
+    const auto time = node.kind == Kind::string ? parse_duration(node.string()) : std::nullopt;
+    if (time && time->count() > 0) {
+      to = *time;
+      return;
+    }
+    report("manifest.limit", node, path, "expected a duration above zero such as 60s, found " + found(node),
+           "units are ms, s, m, h and d");
+  }
+
+  void calls(const Node& node, const std::string& path, uint32_t& to) {
+    if (node.kind == Kind::integer && node.integer >= 1 && node.integer <= kMaxCalls) {
+      to = static_cast<uint32_t>(node.integer);
+      return;
+    }
+    report("manifest.limit", node, path,
+           "expected a number of calls from 1 to " + std::to_string(kMaxCalls) + ", found " + found(node),
+           "it bounds the host calls that wait for their replies at once");
+  }
+
+  void limits(const Node& node, const std::string& path) {
+    if (!is_map(node, path)) return;
     Limits& to = manifest_.limits;
-    keys(node, "limits.",
-         {{"memory", [&](const Node& n) { bytes(n, "limits.memory", kMinMemory, kMaxMemory, to.memory); }},
-          {"cpu",
-           [&](const Node& n) {
-             const auto time = n.kind == Kind::string ? parse_duration(n.string()) : std::nullopt;
-             if (time && time->count() > 0) {
-               to.cpu = *time;
-               return;
-             }
-             report("manifest.limit", n, "limits.cpu",
-                    "expected a duration above zero such as 60s, found " + found(n),
-                    "units are ms, s, m, h and d");
-           }},
-          {"output", [&](const Node& n) { bytes(n, "limits.output", kMinOutput, kMaxOutput, to.output); }}});
+    const std::string in = path + '.';
+    const auto size = [&](const char* key, uint64_t least, uint64_t most, uint64_t& value) {
+      return std::pair<std::string, std::function<void(const Node&)>>(
+          key, [=, this, &value](const Node& n) { bytes(n, in + key, least, most, value); });
+    };
+    keys(node, in,
+         {size("memory", kMinMemory, kMaxMemory, to.memory),
+          {"cpu", [&](const Node& n) { duration(n, in + "cpu", to.cpu); }},
+          {"deadline", [&](const Node& n) { duration(n, in + "deadline", to.deadline); }},
+          size("output", kMinOutput, kMaxOutput, to.output),
+          {"calls", [&](const Node& n) { calls(n, in + "calls", to.calls); }},
+          size("log", kMinLog, kMaxLog, to.log)});
   }
 
   const Document& document_;
@@ -430,6 +521,16 @@ tl::expected<Permissions, Errors> read_permissions(const Document& document, con
   reading.of_operator(node, path);
   if (!reading.errors.empty()) return tl::unexpected(std::move(reading.errors));
   return std::move(scratch.permissions);
+}
+
+tl::expected<Limits, Errors> read_limits(const Document& document, const Node& node, const std::string& path,
+                                         const Limits& manifest) {
+  Manifest scratch;
+  scratch.limits = manifest;
+  Reading reading(document, scratch);
+  reading.limits_of_operator(node, path);
+  if (!reading.errors.empty()) return tl::unexpected(std::move(reading.errors));
+  return scratch.limits;
 }
 
 }  // namespace pf::extension

@@ -109,19 +109,30 @@ void check_configs(const Project& project, Errors& errors) {
   }
 }
 
-void read_permissions(Project& project, Errors& errors) {
+// What the operator wrote for single instances, over what the manifests say.
+void read_operators_keys(Project& project, Errors& errors) {
   const auto& pipeline = *project.pipeline;
+  const auto keep = [&](auto& to, uint32_t instance, auto read) {
+    if (read)
+      to.emplace(instance, std::move(*read));
+    else
+      append(errors, std::move(read.error()));
+  };
   for (uint32_t i = 0; i < pipeline.instances.size(); ++i) {
     const auto& instance = pipeline.instances[i];
     const auto found = project.extensions.find(pipeline.sections[instance.section].type);
-    if (instance.permissions.is_null() || found == project.extensions.end()) continue;
-    auto read = extension::read_permissions(*pipeline.document, instance.permissions,
-                                            pipeline.address(i) + ".permissions",
-                                            found->second.package.manifest.permissions);
-    if (read)
-      project.permissions.emplace(i, std::move(*read));
-    else
-      append(errors, std::move(read.error()));
+    if (found == project.extensions.end()) continue;
+    const auto& manifest = found->second.package.manifest;
+    if (!instance.permissions.is_null()) {
+      keep(project.permissions, i,
+           extension::read_permissions(*pipeline.document, instance.permissions,
+                                       pipeline.address(i) + ".permissions", manifest.permissions));
+    }
+    if (!instance.limits.is_null()) {
+      keep(project.limits, i,
+           extension::read_limits(*pipeline.document, instance.limits, pipeline.address(i) + ".limits",
+                                  manifest.limits));
+    }
   }
 }
 
@@ -131,6 +142,12 @@ const extension::Permissions& Project::permissions_of(uint32_t instance) const {
   if (const auto own = permissions.find(instance); own != permissions.end()) return own->second;
   return extensions.at(pipeline->sections[pipeline->instances[instance].section].type)
       .package.manifest.permissions;
+}
+
+const extension::Limits& Project::limits_of(uint32_t instance) const {
+  if (const auto own = limits.find(instance); own != limits.end()) return own->second;
+  return extensions.at(pipeline->sections[pipeline->instances[instance].section].type)
+      .package.manifest.limits;
 }
 
 extension::Permissions Project::bootstrap_permissions(uint32_t section) const {
@@ -174,7 +191,7 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   find_packages(*project, options, errors);
   load_schemas(*project, errors);
   check_configs(*project, errors);
-  read_permissions(*project, errors);
+  read_operators_keys(*project, errors);
   if (!errors.empty()) {
     sort_by_position(errors);
     return tl::unexpected(std::move(errors));

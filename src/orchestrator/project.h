@@ -40,10 +40,12 @@ struct Project {
   std::unique_ptr<pipeline::Pipeline> pipeline;
   std::map<std::string, Loaded> extensions;                // by section type
   std::map<uint32_t, extension::Permissions> permissions;  // of instances that have some of their own
+  std::map<uint32_t, extension::Limits> limits;            // likewise
   std::vector<std::pair<std::string, Json>>
       fresh;  // package digest and description: evaluated now, not cached yet
   /// What the operator and the manifest let an instance ask for.
   const extension::Permissions& permissions_of(uint32_t instance) const;
+  const extension::Limits& limits_of(uint32_t instance) const;
   /// What bootstrap.lua may ask for, which works for all instances of a section: what all of them may.
   extension::Permissions bootstrap_permissions(uint32_t section) const;
   Project();

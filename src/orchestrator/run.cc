@@ -92,6 +92,13 @@ tl::expected<int, Errors> run(const RunOptions& options, Observer& observer) {
   if (!supervisor) return stop(supervisor.error());
   if (auto safe = check_sandbox(pipeline, (*supervisor)->sandbox()); !safe) return stop(safe.error());
 
+  ToolVersions tools;
+  Errors unfit;
+  for (auto& finding : probe_tools(loop, (*supervisor)->programs(), **project, tools)) {
+    if (finding.error) unfit.push_back(std::move(*finding.error));
+  }
+  if (!unfit.empty()) return tl::unexpected(std::move(unfit));
+
   Error store_error;
   bool store_failed = false;
   std::function<void()> on_store_failure;
@@ -124,7 +131,8 @@ tl::expected<int, Errors> run(const RunOptions& options, Observer& observer) {
                     observer,
                     record.id,
                     static_cast<uint32_t>(workers.max_workers),
-                    options.fail_fast};
+                    options.fail_fast,
+                    &tools};
   Runner runner(std::move(parts));
   on_store_failure = [&] {
     const RunFailure failure{Clock::system().wall(), &store_error};

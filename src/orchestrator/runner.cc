@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "base/text.h"
 #include "extension/grants.h"
 #include "extension/lifecycle.h"
 
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 using worker::Done;
 
 // Job ids: an instance's index, or this bit and a section's index for its bootstrap.
+constexpr size_t kLongestError = 64U << 10;  // bytes of each of its texts
 constexpr uint64_t kBootstrapJob = 1ULL << 32;
 
 std::string error_json(const Error& error) {
@@ -22,6 +24,21 @@ std::string error_json(const Error& error) {
   if (!error.where.text().empty()) out["where"] = error.where.text();
   if (!error.traceback.empty()) out["traceback"] = error.traceback;
   return to_json_text(out);
+}
+
+void join_items(std::string& items, std::string_view more) {
+  if (!items.empty() && !more.empty()) items += ',';
+  items += more;
+}
+
+Error deadline_error(Milliseconds deadline) {
+  Error error;
+  error.code = "deadline.instance";
+  error.message = "the instance took longer than its deadline of " + format_duration(deadline) +
+                  ", counted over all of its attempts";
+  error.hint = "raise limits.deadline, or see in the log what its attempts did";
+  error.retryable = false;
+  return error;
 }
 
 InstanceResult to_result(const Done& done) {
@@ -50,7 +67,9 @@ Runner::Runner(RunnerParts parts)
       timing_(pipeline_.instances.size()),
       records_(pipeline_.instances.size()),
       grace_timer_(parts_.loop),
-      scheduler_(pipeline_, {parts_.max_parallel, parts_.fail_fast}, *this) {
+      scheduler_(pipeline_, {parts_.max_parallel, parts_.fail_fast}, *this),
+      disk_(layout_.folder()) {
+  secrets_.set_key_file(layout_.digest_key());
   door_->set_io(io_, layout_.cache());
   door_->set_download_cache(layout_.cache() / "downloads");
   infos_.reserve(records_.size());
@@ -60,12 +79,25 @@ Runner::Runner(RunnerParts parts)
     records_[i].instance = i;
     records_[i].address = infos_[i].address;
   }
+  // A worker serves all instances of its section: it needs room for the largest.
+  std::vector<uint64_t> memory(sections_.size());
+  for (const auto& [instance, limits] : parts_.project.limits) {
+    uint64_t& most = memory[pipeline_.instances[instance].section];
+    most = std::max(most, limits.memory);
+  }
   for (size_t i = 0; i < sections_.size(); ++i) {
     Section& section = sections_[i];
     section.loaded = &parts_.project.extensions.at(pipeline_.sections[i].type);
-    section.package = extension::worker_package(section.loaded->package);
+    section.package = extension::worker_package(section.loaded->package, memory[i]);
     section.pool = parts_.supervisor.pool(section.package, *this);
     if (section.loaded->has_bootstrap) section.bootstrap = Section::Bootstrap::needed;
+    for (const auto& tool : section.loaded->package.manifest.tools) {
+      const auto version =
+          parts_.tools == nullptr ? ToolVersions::const_iterator() : parts_.tools->find(tool.probe);
+      if (parts_.tools == nullptr || version == parts_.tools->end()) continue;
+      join_items(section.reads,
+                 to_json_text({{"what", "tool"}, {"name", tool.name}, {"version", version->second}}));
+    }
   }
   std::error_code code;
   backend_exists_ = fs::exists(layout_.backend(), code);
@@ -147,7 +179,8 @@ bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, S
   }
   if (section.bootstrap == State::needed) {
     const auto index = static_cast<uint64_t>(&section - sections_.data());
-    section.bootstrap_job = extension::bootstrap_job(kBootstrapJob | index, section.loaded->package.manifest);
+    section.bootstrap_job =
+        extension::bootstrap_job(kBootstrapJob | index, section.loaded->package.manifest.limits);
     section.bootstrap_for = instance;
     section.bootstrap = State::running;
   }
@@ -159,6 +192,7 @@ bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, S
 }
 
 void Runner::bootstrap_done(Section& section, Done done) {
+  if (section.bootstrap_session) join_items(section.reads, section.bootstrap_session->reads());
   section.bootstrap_session.reset();
   if (done.status == Done::Status::succeeded) {
     section.runtime = std::move(done.value);
@@ -185,6 +219,19 @@ Scheduler::Offer Runner::prepare(uint32_t instance, uint32_t attempt, Section& s
   }
   Attempt made;
   made.number = attempt;
+  const extension::Limits& limits = parts_.project.limits_of(instance);
+  made.timeout = pipeline_.settings[written.settings].timeout;
+  if (limits.deadline.count() > 0) {
+    const Milliseconds left = deadline_left(instance, limits.deadline);
+    if (left.count() <= 0) {
+      error = deadline_error(limits.deadline);
+      return Scheduler::Offer::expired;
+    }
+    if (made.timeout.count() == 0 || left < made.timeout) {
+      made.timeout = left;
+      made.last = true;
+    }
+  }
   auto config = encode_config(instance, made);
   if (!config) {
     error = config.error();
@@ -210,10 +257,17 @@ Scheduler::Offer Runner::prepare(uint32_t instance, uint32_t attempt, Section& s
   job.state = state;
   job.runtime = section.runtime;
   job.attempt = attempt;
-  job.timeout = pipeline_.settings[written.settings].timeout;
-  section.job = extension::instance_job(instance, job, section.loaded->package.manifest);
+  job.timeout = made.timeout;
+  section.job = extension::instance_job(instance, job, limits);
   section.attempt = std::move(made);
   return Scheduler::Offer::taken;
+}
+
+// How much is left of a deadline that counts from the start of the first attempt.
+Milliseconds Runner::deadline_left(uint32_t instance, Milliseconds deadline) const {
+  const SteadyTime begun = timing_[instance].begun;
+  if (begun == SteadyTime{}) return deadline;
+  return deadline - std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - begun);
 }
 
 Result<std::string> Runner::encode_config(uint32_t instance, Attempt& attempt) {
@@ -258,22 +312,28 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
         std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - timing_[instance].begun);
   }
   if (error != nullptr) {
-    Error shown = *error;
-    secrets_.mask().apply(shown);
-    record.error = error_json(shown);
-    log_failure(instance, attempts, shown);
-    errors_.emplace(instance, std::move(shown));
+    Error told = shown(*error);
+    record.error = error_json(told);
+    log_failure(instance, attempts, told);
+    errors_.emplace(instance, std::move(told));
   }
   if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
   ++undurable_;
-  parts_.writer.finish_instance(record, [this, instance] { durable(instance); });
+  state::InstanceRecord kept = record;
+  if (const auto reads = reads_.find(instance); reads != reads_.end()) {
+    kept.reads = '[' + reads->second + ']';
+    reads_.erase(reads);
+  }
+  parts_.writer.finish_instance(std::move(kept), [this, instance] { durable(instance); });
 }
 
 void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) {
-  Error shown = error;
-  secrets_.mask().apply(shown);
-  log_failure(instance, failed_attempt, shown);
-  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &shown, delay};
+  const Error told = shown(error);
+  log_failure(instance, failed_attempt, told);
+  if (const Milliseconds deadline = parts_.project.limits_of(instance).deadline; deadline.count() > 0) {
+    delay = std::clamp(deadline_left(instance, deadline), Milliseconds(0), delay);
+  }
+  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &told, delay};
   parts_.observer.on(event);
   auto timer = std::make_unique<asio::steady_timer>(parts_.loop, delay);
   timer->async_wait([this, instance](std::error_code code) {
@@ -296,17 +356,22 @@ void Runner::job_started(uint64_t job) {
   parts_.observer.on(InstanceStarted{instance, attempt.number, now});
 }
 
-std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Attempt& attempt,
+std::unique_ptr<api::Session> Runner::open_session(uint64_t job, uint32_t instance, const Attempt& attempt,
                                                    const Section& section,
-                                                   const extension::Permissions& permissions) {
+                                                   const extension::Permissions& permissions,
+                                                   const extension::Limits& limits) {
   const extension::Manifest& manifest = section.loaded->package.manifest;
   api::Caller caller;
   caller.index = instance;
   caller.address = infos_[instance].address;
   caller.extension = manifest.name;
   caller.manifest = manifest.file.string();
-  caller.work_folder = work_folder(instance);
+  const bool bootstraps = (job & kBootstrapJob) != 0;
+  caller.work_folder = bootstraps ? layout_.bootstrap(infos_[instance].type).string() : work_folder(instance);
   caller.attempt = attempt.number;
+  caller.calls = limits.calls;
+  caller.log = limits.log;
+  caller.fail = [pool = section.pool.get(), job](Error error) { pool->fail(job, std::move(error)); };
   extension::Surroundings around{pipeline_.folder, layout_.folder(), {}};
   for (const auto& from : attempt.from_outputs) {
     extension::FromOutputs value{from.path, {}};
@@ -315,6 +380,16 @@ std::unique_ptr<api::Session> Runner::open_session(uint32_t instance, const Atte
   }
   const auto config = attempt.config.empty() ? Result<Json>(Json::object()) : from_cbor(attempt.config);
   caller.grants = extension::make_grants(permissions, config ? *config : Json::object(), around);
+  // What the bootstrap made (an environment, a chart) is there for all instances, which cannot change it. It
+  // has ended: no link that it may have left on the way counts.
+  std::error_code code;
+  if (!bootstraps && section.bootstrap == Section::Bootstrap::done) {
+    const auto made = fs::canonical(layout_.bootstrap(infos_[instance].type), code);
+    if (!code) {
+      caller.grants.read.push_back({made.string(), false});
+      caller.derived.push_back(made.string());
+    }
+  }
   return door_->open(std::move(caller));
 }
 
@@ -326,19 +401,33 @@ void Runner::host_call(uint64_t job, uint32_t request, int call, std::string_vie
     session = &section->bootstrap_session;
     if (!*session)
       *session = open_session(
-          section->bootstrap_for, Attempt{}, *section,
-          parts_.project.bootstrap_permissions(pipeline_.instances[section->bootstrap_for].section));
+          job, section->bootstrap_for, Attempt{}, *section,
+          parts_.project.bootstrap_permissions(pipeline_.instances[section->bootstrap_for].section),
+          section->loaded->package.manifest.limits);
   } else {
     const auto instance = static_cast<uint32_t>(job);
     section = &section_of(instance);
     Attempt& attempt = attempts_.at(instance);
     session = &attempt.session;
     if (!*session)
-      *session = open_session(instance, attempt, *section, parts_.project.permissions_of(instance));
+      *session = open_session(job, instance, attempt, *section, parts_.project.permissions_of(instance),
+                              parts_.project.limits_of(instance));
   }
-  (*session)->call(call, arguments, [pool = section->pool.get(), job, request](Result<std::string> value) {
-    if (request != 0) pool->reply(job, request, value);
-  });
+  (*session)->call(
+      call, arguments,
+      [pool = section->pool.get(), job, request](Result<std::string> value) {
+        if (request != 0) pool->reply(job, request, value);
+      },
+      request);
+}
+
+void Runner::cancel_call(uint64_t job, uint32_t request) {
+  const bool bootstraps = (job & kBootstrapJob) != 0;
+  Section& section = bootstraps ? sections_[job & ~kBootstrapJob] : section_of(static_cast<uint32_t>(job));
+  const auto& session =
+      bootstraps ? section.bootstrap_session : attempts_.at(static_cast<uint32_t>(job)).session;
+  if (!session || !session->cancel(request)) return;
+  section.pool->reply(job, request, fail("async.cancelled", "the task that made this call was cancelled"));
 }
 
 void Runner::job_done(uint64_t job, Done done) {
@@ -348,12 +437,24 @@ void Runner::job_done(uint64_t job, Done done) {
   }
   const auto instance = static_cast<uint32_t>(job);
   Attempt& attempt = attempts_.at(instance);
+  std::string reads = section_of(instance).reads;
+  if (attempt.session) join_items(reads, attempt.session->reads());
+  if (reads.empty())
+    reads_.erase(instance);
+  else
+    reads_[instance] = std::move(reads);
   attempt.session.reset();
   records_[instance].cpu_us += done.cpu_us;
   records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);
   if (done.status != Done::Status::succeeded) {
+    const bool last = attempt.last;
     attempts_.erase(instance);
     const InstanceResult result = to_result(done);
+    if (last && result == InstanceResult::timed_out) {
+      std::string traceback = std::move(done.error.traceback);
+      done.error = deadline_error(parts_.project.limits_of(instance).deadline);
+      done.error.traceback = std::move(traceback);
+    }
     attempt_failed(instance, result, std::move(done.error));
     return;
   }
@@ -441,6 +542,14 @@ void Runner::log(uint32_t index, int level, std::string_view text, const Json* f
   if (fields != nullptr) line["fields"] = *fields;
   log_file_.append(to_json_text(line));
   parts_.observer.on(event);
+}
+
+// As people and files get to see it: without secrets, and then no longer than they can use.
+Error Runner::shown(const Error& error) const {
+  Error out = error;
+  secrets_.mask().apply(out);
+  for (std::string* text : {&out.code, &out.message, &out.hint}) *text = cut_text(*text, kLongestError);
+  return out;
 }
 
 // So that the run's log tells the whole story of what failed, also where the extension logged nothing.
@@ -533,7 +642,49 @@ void Runner::abort() {
   parts_.loop.stop();
 }
 
+// A work folder may hold a million files: they are counted off the loop.
+void Runner::watch_disk() {
+  if (measuring_ || attempts_.empty() || !disk_.low()) return;
+  std::vector<std::pair<uint32_t, std::string>> folders;
+  for (const auto& [instance, attempt] : attempts_) {
+    if (attempt.begun) folders.emplace_back(instance, work_folder(instance));
+  }
+  measuring_ = true;
+  asio::post(exporters_, [this, folders = std::move(folders)] {
+    std::vector<std::pair<uint32_t, uint64_t>> sizes;
+    for (const auto& [instance, folder] : folders) sizes.emplace_back(instance, DiskWatch::measure(folder));
+    asio::post(parts_.loop, [this, sizes = std::move(sizes)] {
+      measuring_ = false;
+      end_who_fills_the_disk(sizes);
+    });
+  });
+}
+
+void Runner::end_who_fills_the_disk(const std::vector<std::pair<uint32_t, uint64_t>>& sizes) {
+  const auto largest = std::max_element(sizes.begin(), sizes.end(),
+                                        [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (largest == sizes.end()) return;
+  const auto [instance, bytes] = *largest;
+  const std::string left =
+      "the disk of " + layout_.folder().string() + " has only " + format_bytes(disk_.left()) + " left";
+  if (!disk_.to_blame(bytes)) {
+    if (!disk_told_) log(instance, 2, left + ", and no work folder of this run takes much of it", nullptr);
+    disk_told_ = true;
+    return;
+  }
+  if (!attempts_.contains(instance)) return;
+  Error error;
+  error.code = "limit.disk";
+  error.message = left + ", and the work folder of this instance takes " + format_bytes(bytes) +
+                  ", most of what the run has used: its attempt was ended before nobody can write any more";
+  error.hint = "remove what it left in " + work_folder(instance) +
+               ", or keep the state on a larger disk (--state-dir)";
+  error.retryable = false;
+  section_of(instance).pool->fail(instance, std::move(error));
+}
+
 void Runner::tick() {
+  watch_disk();
   log_file_.tick(Clock::system().steady());
   parts_.observer.tick(Clock::system().steady());
 }

@@ -16,9 +16,11 @@
 #include "api/door.h"
 #include "api/secrets.h"
 #include "iac/engine.h"
+#include "orchestrator/disk_watch.h"
 #include "orchestrator/events.h"
 #include "orchestrator/project.h"
 #include "orchestrator/scheduler.h"
+#include "orchestrator/tools.h"
 #include "state/layout.h"
 #include "state/log_file.h"
 #include "state/store.h"
@@ -38,6 +40,7 @@ struct RunnerParts {
   std::string run;  // id
   uint32_t max_parallel = 16;
   bool fail_fast = false;
+  const ToolVersions* tools = nullptr;  // of all extensions
 };
 
 class Runner final : private Scheduler::Actions,
@@ -73,6 +76,8 @@ class Runner final : private Scheduler::Actions,
     std::vector<pipeline::Evaluated::FromOutputs> from_outputs;
     std::unique_ptr<api::Session> session;  // at its first host call
     bool had_stack = false;                 // its stack held something before
+    Milliseconds timeout{0};                // 0 = none
+    bool last = false;                      // the timeout is what the instance's deadline leaves
   };
   // What the instances of one section share.
   struct Section {
@@ -85,6 +90,7 @@ class Runner final : private Scheduler::Actions,
     std::unique_ptr<api::Session> bootstrap_session;
     uint32_t bootstrap_for = 0;  // the instance that its log lines go to
     std::string runtime;         // CBOR
+    std::string reads;           // of the bootstrap and the declared tools, which count for every instance
     Error error;                 // of a failed bootstrap
     // A prepared job that found no room; offered again before anything else of the section.
     int64_t prepared = -1;
@@ -106,6 +112,7 @@ class Runner final : private Scheduler::Actions,
   // worker::Client
   void job_started(uint64_t job) override;
   void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) override;
+  void cancel_call(uint64_t job, uint32_t request) override;
   void job_done(uint64_t job, worker::Done done) override;
   void room() override;
   bool may_start() override { return running() < parts_.max_parallel; }
@@ -122,17 +129,22 @@ class Runner final : private Scheduler::Actions,
   void bootstrap_done(Section& section, worker::Done done);
   Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Error& error);
   Result<std::string> encode_config(uint32_t instance, Attempt& attempt);
-  std::unique_ptr<api::Session> open_session(uint32_t instance, const Attempt& attempt,
+  std::unique_ptr<api::Session> open_session(uint64_t job, uint32_t instance, const Attempt& attempt,
                                              const Section& section,
-                                             const extension::Permissions& permissions);
+                                             const extension::Permissions& permissions,
+                                             const extension::Limits& limits);
+  Milliseconds deadline_left(uint32_t instance, Milliseconds deadline) const;
   void export_stack(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
   std::string masked(std::string_view outputs) const;
+  Error shown(const Error& error) const;
   void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
   void durable(uint32_t instance);
   void finish_if_done();
   void kill_running();
+  void watch_disk();
+  void end_who_fills_the_disk(const std::vector<std::pair<uint32_t, uint64_t>>& sizes);
   iac::StackId stack_of(uint32_t instance) const;
   Section& section_of(uint32_t instance);
   std::string work_folder(uint32_t instance) const;
@@ -153,12 +165,16 @@ class Runner final : private Scheduler::Actions,
   std::unordered_map<uint32_t, Json> decoded_;  // outputs that somebody refers to
   // Outputs that hold secrets, as others get them; records_ has what is kept and shown.
   std::unordered_map<uint32_t, std::string> plain_outputs_;
+  std::unordered_map<uint32_t, std::string> reads_;  // of last attempts, until they are written
   std::unordered_map<uint32_t, std::unique_ptr<asio::steady_timer>> backoff_;
   asio::steady_timer grace_timer_;
   asio::thread_pool exporters_{2};  // stack exports wait for fsync
   std::mt19937_64 random_{std::random_device{}()};
   Scheduler scheduler_;
   size_t undurable_ = 0;  // concluded, but not on disk yet
+  DiskWatch disk_;
+  bool measuring_ = false;  // work folders, off the loop
+  bool disk_told_ = false;  // that it is almost full and nobody of ours to blame
   bool backend_exists_ = false;
   bool cancelled_ = false;
   bool killed_ = false;

@@ -50,6 +50,9 @@ void Scheduler::pump() {
         case Offer::taken: item.phase = Phase::attempting; break;
         case Offer::skip: conclude(instance, InstanceResult::skipped, 0, nullptr, -1); break;
         case Offer::refused: conclude(instance, InstanceResult::failed, item.attempt - 1, &error, -1); break;
+        case Offer::expired:
+          conclude(instance, InstanceResult::timed_out, item.attempt - 1, &error, -1);
+          break;
         case Offer::no_room: break;
       }
       settle();

@@ -31,6 +31,7 @@ class Scheduler {
     no_room,  // offer it again when pump() is called next
     skip,     // its `when` is false
     refused,  // it cannot run: error says why; never retried
+    expired,  // its deadline has passed: error says so
   };
 
   /// What the scheduler asks of the world.

@@ -22,6 +22,7 @@ struct InstanceKey {
     timeout,
     allow_failure,
     permissions,
+    limits,
     later,  // taken, but refused by this version
   } id;
 };
@@ -36,7 +37,7 @@ inline constexpr std::array<InstanceKey, 22> kInstanceKeys = {{
     {"finally", InstanceKey::Id::later},
     {"for_each", InstanceKey::Id::for_each},
     {"hooks", InstanceKey::Id::later},
-    {"limits", InstanceKey::Id::later},
+    {"limits", InstanceKey::Id::limits},
     {"max_attempts", InstanceKey::Id::max_attempts},
     {"name", InstanceKey::Id::name},
     {"on_failure", InstanceKey::Id::later},

@@ -97,6 +97,7 @@ Loader::Keys Loader::split(const Node& node, const std::string& path, std::vecto
       case Id::timeout: keys.timeout = &entry.value; break;
       case Id::allow_failure: keys.allow_failure = &entry.value; break;
       case Id::permissions: keys.permissions = &entry.value; break;
+      case Id::limits: keys.limits = &entry.value; break;
       case Id::later: not_supported(entry.key, path + '.' + std::string(entry.key.string())); break;
     }
   }
@@ -305,6 +306,11 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
   instance.stack = std::move(*stack);
   instance.at = *item.node;
   if (keys.permissions != nullptr) instance.permissions = *keys.permissions;
+  if (keys.limits != nullptr) {
+    auto limits = resolve(*keys.limits, path + ".limits", values);
+    if (!limits) return false;
+    instance.limits = *limits;
+  }
   instance.config = config;
   if (keys.when != nullptr) instance.when = *keys.when;
   instance.each = each;

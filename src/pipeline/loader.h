@@ -48,6 +48,7 @@ class Loader {
     const Node* timeout = nullptr;
     const Node* allow_failure = nullptr;
     const Node* permissions = nullptr;
+    const Node* limits = nullptr;
   };
   struct Target {
     uint32_t first = 0;

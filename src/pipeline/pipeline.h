@@ -53,6 +53,7 @@ struct Instance {
   Node config;                 // a map: extension_defaults and the item's own keys, expressions unevaluated
   Node when;                   // Kind::null where there is none
   Node permissions;            // as written; Kind::null where there are none
+  Node limits;                 // expressions evaluated; Kind::null where there are none
   uint32_t each = UINT32_MAX;  // index into Pipeline::each, or none
   uint32_t settings = 0;       // index into Pipeline::settings (shared by many)
 };

@@ -18,9 +18,11 @@ inline constexpr size_t kHeader = 4;
 
 /// core -> worker: below 16; worker -> core: 16 and up.
 enum class Kind : uint8_t {
-  /// [1, {name, version, modules {name: source}, memory, output_limit, cpu_ms}], once, before any job.
+  /// [1, {name, version, modules {name: source}, memory}], once, before any job; `memory` bounds the loading.
   load = 1,
-  /// [2, epoch, Job, soft_ms, cpu_ms, …]: what follows depends on the job kind; see JobKind. 0 = no bound.
+  /// [2, epoch, JobKind, soft_ms, cpu_ms, memory, output, calls, …]: what follows depends on the job kind.
+  /// The
+  /// times may be 0 = no bound; memory and output are bytes, calls how many may wait for replies at once.
   run = 2,
   /// [3, epoch, request, true, value] or [3, epoch, request, false, error]
   reply = 3,
@@ -38,6 +40,10 @@ enum class Kind : uint8_t {
   returned = 19,
   /// [20, error]: the load failed; the worker exits.
   load_failed = 20,
+  /// [21, epoch, request]: nobody wants the reply of that call any more. It comes none the less, once what
+  /// the call
+  /// began is ended.
+  cancel = 21,
 };
 
 /// What a run frame asks for, and the items that follow in it.

@@ -27,7 +27,11 @@ CREATE TABLE latest(
   pipeline TEXT NOT NULL, address TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY(pipeline, address)) WITHOUT ROWID;
 CREATE TABLE folded(upto INTEGER NOT NULL);
 INSERT INTO folded VALUES(0);
+CREATE TABLE reads(row INTEGER PRIMARY KEY, list TEXT NOT NULL);
 )";
+
+// `reads` goes with `instances`, row by row: what the instance's last attempt read.
+const char* const kFromVersion1 = "CREATE TABLE reads(row INTEGER PRIMARY KEY, list TEXT NOT NULL);";
 
 // ---- Statement
 
@@ -187,13 +191,13 @@ Result<Content> check_content(Connection& connection) {
         "left as it is",
         {connection.file().string(), 0, 0, {}});
   }
-  if (*version != kSchemaVersion) {
+  if (*version < 1) {
     return tl::unexpected(connection.damaged("its schema has version " + std::to_string(*version)));
   }
   // Preparing proves the tables; the step goes down to the page that the next row is written to.
   auto last = connection.number("SELECT max(row) FROM instances");
   if (!last) return tl::unexpected(last.error());
-  return Content::ours;
+  return *version == kSchemaVersion ? Content::ours : Content::older;
 }
 
 bool is_network_file_system(uint64_t type) {

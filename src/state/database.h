@@ -16,7 +16,7 @@
 namespace pf::state {
 
 /// The layout of the tables, in PRAGMA user_version. A file with a greater one is refused untouched.
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 /// PRAGMA application_id of our files: `pfog`.
 inline constexpr int kApplicationId = 0x70666f67;
 
@@ -79,13 +79,15 @@ Error damaged_error(const std::filesystem::path& file, std::string_view what);
 /// Whose database this is.
 enum class Content {
   nothing,  // no table: new, or a process died while it made the file
+  older,    // ours, of a schema that the next writer brings up to date; has no table `reads`
   ours,     // kSchemaVersion
 };
 /// Errors `state.newer`, `state.damaged` (also for another program's database).
 Result<Content> check_content(Connection& connection);
 
-/// The tables, as one script without a transaction of its own.
+/// The tables, as one script without a transaction of its own; and what makes version 2 of version 1.
 extern const char* const kSchema;
+extern const char* const kFromVersion1;
 
 /// True for the statfs f_type of a file system that several machines may share, or that may not offer the
 /// shared memory that WAL needs.

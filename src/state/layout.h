@@ -26,6 +26,12 @@ class Layout {
   std::filesystem::path work(const std::string& type, const std::string& name) const {
     return folder_ / "work" / file_name(type) / file_name(name);
   }
+  /// The work folder of a section's bootstrap, which its instances may read.
+  std::filesystem::path bootstrap(const std::string& type) const {
+    return folder_ / "bootstrap" / file_name(type);
+  }
+  /// The key by which digests of secrets are made.
+  std::filesystem::path digest_key() const { return folder_ / "digest.key"; }
   /// The embedded engine's backend folder.
   std::filesystem::path backend() const { return folder_ / "pulumi"; }
 

@@ -115,6 +115,29 @@ class SqliteReader final : public Reader {
     return out;
   }
 
+  Result<std::map<uint32_t, std::string>> reads(const std::string& run) override {
+    std::map<uint32_t, std::string> out;
+    auto looked = look(folder_, [&](Connection& connection) -> Result<void> {
+      out.clear();
+      auto version = connection.number("PRAGMA user_version");
+      if (!version) return tl::unexpected(version.error());
+      if (*version < 2) return {};
+      auto rows = connection.prepare(
+          "SELECT i.instance, r.list FROM runs u JOIN instances i ON i.row BETWEEN u.first_row AND "
+          "coalesce(u.last_row, 9223372036854775807) AND i.run = u.run JOIN reads r ON r.row = i.row WHERE "
+          "u.id = "
+          "?1");
+      if (!rows) return tl::unexpected(rows.error());
+      rows->bind_text(1, run);
+      return each(connection, *rows, [&](const Statement& row) -> Result<void> {
+        out[static_cast<uint32_t>(row.number(0))] = row.text(1);
+        return {};
+      });
+    });
+    if (!looked) return tl::unexpected(looked.error());
+    return out;
+  }
+
   Result<std::vector<InstanceRecord>> latest(const std::string& pipeline) override {
     std::vector<InstanceRecord> out;
     auto looked = look(folder_, [&](Connection& connection) {

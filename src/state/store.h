@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,8 @@ struct InstanceRecord {
   std::string blocked_by;  // address
   uint64_t cpu_us = 0;
   uint64_t peak_bytes = 0;
+  std::string reads = {};  // JSON text: a list of what its last attempt read (api/reads.h); empty when
+                           // nothing. Kept apart: only Reader::reads gives it
 };
 
 /// Holds the state folder exclusively (OFD lock and `lock` file that says who) while it lives.
@@ -119,6 +122,8 @@ class Reader {
   /// All instances of a run that are finished, and those started with result `none`, by index. Empty for an
   /// unknown run.
   virtual Result<std::vector<InstanceRecord>> instances(const std::string& run) = 0;
+  /// InstanceRecord::reads of a run, by index; what read nothing is left out.
+  virtual Result<std::map<uint32_t, std::string>> reads(const std::string& run) = 0;
   /// The last success of each address of a pipeline, in any run; newest first. `cached` is no success of its
   /// own.
   virtual Result<std::vector<InstanceRecord>> latest(const std::string& pipeline) = 0;

@@ -48,7 +48,7 @@ struct Write {
 
 /// The prepared statements, one for each kind of write.
 struct Statements {
-  Statement begin, commit, begin_run, start, finish, end_run, last_rows;
+  Statement begin, commit, begin_run, start, finish, reads, end_run, last_rows;
 };
 
 class SqliteWriter final : public Writer {
@@ -262,7 +262,10 @@ class SqliteWriter final : public Writer {
         .bind_text(10, record.blocked_by)
         .bind_text(11, record.error)
         .bind_blob(12, record.outputs);
-    return sql_.finish.run();
+    const int code = sql_.finish.run();
+    if (code != SQLITE_OK || record.reads.empty()) return code;
+    sql_.reads.bind(1, sqlite3_last_insert_rowid(connection_.get())).bind_text(2, record.reads);
+    return sql_.reads.run();
   }
 
   int apply(End& end, Error& order) {
@@ -377,6 +380,7 @@ Result<Statements> prepare(Connection& connection) {
        "INSERT INTO instances(run, instance, result, attempts, started, duration, cpu, peak, address, "
        "blocked_by, "
        "error, outputs) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
+      {&out.reads, "INSERT INTO reads(row, list) VALUES(?1, ?2)"},
       {&out.end_run,
        "UPDATE runs SET result = ?2, finished = ?3, last_row = (SELECT coalesce(max(row), 0) FROM "
        "instances), "
@@ -392,8 +396,9 @@ Result<Statements> prepare(Connection& connection) {
   return out;
 }
 
-Result<void> make_tables(Connection& connection) {
-  const std::string script = "BEGIN IMMEDIATE;" + std::string(kSchema) +
+// All or nothing: a process that dies on the way leaves what was there.
+Result<void> make_tables(Connection& connection, const char* tables) {
+  const std::string script = "BEGIN IMMEDIATE;" + std::string(tables) +
                              "PRAGMA application_id=" + std::to_string(kApplicationId) +
                              ";PRAGMA user_version=" + std::to_string(kSchemaVersion) + ";COMMIT;";
   return connection.exec(script.c_str());
@@ -427,8 +432,9 @@ Result<std::unique_ptr<Writer>> open_writer(const fs::path& state_folder, Writer
   if (auto set = set_journal(*connection, wants_wal(state_folder, options.journal)); !set) {
     return tl::unexpected(set.error());
   }
-  if (*content == Content::nothing) {
-    if (auto made = make_tables(*connection); !made) return tl::unexpected(made.error());
+  if (*content != Content::ours) {
+    auto made = make_tables(*connection, *content == Content::nothing ? kSchema : kFromVersion1);
+    if (!made) return tl::unexpected(made.error());
   }
   auto statements = prepare(*connection);
   if (!statements) return tl::unexpected(statements.error());

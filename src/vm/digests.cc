@@ -58,27 +58,6 @@ std::string sha512_hex(std::string_view data) {
   return hex(out);
 }
 
-std::string hmac_sha256_hex(std::string_view key, std::string_view text) {
-  std::array<char, 64> inner{};
-  std::array<uint8_t, 32> hashed;
-  if (key.size() > inner.size()) {
-    hashed = sha256(key);
-    key = {reinterpret_cast<const char*>(hashed.data()), hashed.size()};
-  }
-  std::copy(key.begin(), key.end(), inner.begin());
-  auto outer = inner;
-  for (char& c : inner) c = static_cast<char>(c ^ 0x36);
-  for (char& c : outer) c = static_cast<char>(c ^ 0x5c);
-  Sha256 first;
-  first.update({inner.data(), inner.size()});
-  first.update(text);
-  const auto middle = first.finish();
-  Sha256 second;
-  second.update({outer.data(), outer.size()});
-  second.update({reinterpret_cast<const char*>(middle.data()), middle.size()});
-  return hex(second.finish());
-}
-
 Result<std::string> from_hex(std::string_view text) {
   std::string out;
   out.reserve(text.size() / 2);

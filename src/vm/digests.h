@@ -14,8 +14,6 @@ namespace pf::vm {
 std::string md5_hex(std::string_view data);
 std::string sha1_hex(std::string_view data);
 std::string sha512_hex(std::string_view data);
-/// RFC 2104 with SHA-256.
-std::string hmac_sha256_hex(std::string_view key, std::string_view text);
 
 /// Digits of either case; error `hex.invalid` names the offset.
 Result<std::string> from_hex(std::string_view text);

@@ -12,7 +12,7 @@ namespace pf::vm {
 namespace {
 
 constexpr int kTracebackLines = 24;
-constexpr size_t kMaxMessage = 64U << 10;
+constexpr size_t kMaxMessage = 1U << 20;  // the core masks it, and cuts it to what people read
 /// Leaves room in a frame for what stands around the data.
 constexpr size_t kMaxArguments = frames::kMaxFrame - (64U << 10);
 
@@ -196,7 +196,7 @@ int host_keep(lua_State* L) {
   const bool is_state = what == "state";
   std::string& out = is_state ? m.state : m.value;
   Encoder::Bounds bounds;
-  bounds.bytes = std::min<uint64_t>(m.load.output_limit, kMaxArguments / 2);
+  bounds.bytes = std::min<uint64_t>(m.job->output, kMaxArguments / 2);
   bounds.map_only = is_state || what == "outputs" || what == "models";
   auto problem = Encoder::Problem::none;
   const bool ok = m.guarded([&] {
@@ -212,7 +212,7 @@ int host_keep(lua_State* L) {
       problem = Encoder::Problem::size;
       m.error.code = "limit.output";
       m.error.message = std::string(what) + " take more than " + format_bytes(bounds.bytes);
-      m.error.hint = "write large data to a file and keep its path, or raise limits.output in extension.yaml";
+      m.error.hint = "write large data to a file and keep its path, or raise limits.output";
     }
     m.error.retryable = false;
   });
@@ -231,6 +231,19 @@ int host_send(lua_State* L) {
   check_arguments(L, call, 2);
   int last = lua_gettop(L);
   while (last > 1 && lua_isnil(L, last)) --last;
+  if (call.replies && m.open_calls >= m.job->calls) {
+    m.guarded([&] {
+      m.error = Error{};
+      m.error.code = "limit.calls";
+      author_place(L, m.error.message);
+      if (!m.error.message.empty()) m.error.message += ": ";
+      m.error.message += "forge." + std::string(call.name) + ": " + std::to_string(m.open_calls) +
+                         " host calls wait for their replies already, the most that limits.calls allows";
+      m.error.hint = "use forge.async.map(list, f, {limit = 8}), or raise limits.calls";
+      m.error.retryable = false;
+    });
+    return raise_error(L);
+  }
   const uint32_t request = call.replies ? m.next_request : 0;
   auto problem = Encoder::Problem::none;
   const bool ok = m.guarded([&] {
@@ -262,14 +275,24 @@ int host_send(lua_State* L) {
   if (!ok || problem != Encoder::Problem::none) return raise_error(L);
   if (request == 0) return 0;
   ++m.next_request;
+  ++m.open_calls;
   lua_pushinteger(L, request);
   return 1;
+}
+
+/// host.cancel(request)
+int host_cancel(lua_State* L) {
+  Machine& m = Machine::of(L);
+  const auto request = static_cast<uint32_t>(lua_tointeger(L, 1));
+  if (!m.guarded([&] { m.host->cancel(request); })) return raise_error(L);
+  return 0;
 }
 
 /// host.wait() -> request, true, value; or request, false, error
 int host_wait(lua_State* L) {
   Machine& m = Machine::of(L);
   if (!m.guarded([&] { m.reply = m.host->wait(); })) return raise_error(L);
+  --m.open_calls;
   lua_pushinteger(L, m.reply.request);
   if (m.reply.value) {
     lua_pushboolean(L, 1);
@@ -305,13 +328,6 @@ std::string_view raw_text_field(lua_State* L, int table, const char* key) {
   lua_rawget(L, table);
   if (lua_type(L, -1) != LUA_TSTRING) return {};
   return view(L, -1);
-}
-
-std::string cut(std::string_view text) {
-  if (text.size() <= kMaxMessage) return std::string(text);
-  size_t end = kMaxMessage;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "… (" + std::to_string(text.size() - end) + " more bytes)";
 }
 
 }  // namespace
@@ -385,9 +401,9 @@ int describe(lua_State* L) {
   }
   m.guarded([&] {
     m.problem = Error{};
-    m.problem.code = code.empty() ? "extension.error" : cut(code);
-    m.problem.message = cut(message);
-    m.problem.hint = cut(hint);
+    m.problem.code = code.empty() ? "extension.error" : cut_text(code, kMaxMessage);
+    m.problem.message = cut_text(message, kMaxMessage);
+    m.problem.hint = cut_text(hint, kMaxMessage);
     m.problem.retryable = retryable;
     if (type != LUA_TSTRING && type != LUA_TTABLE) m.problem.hint = "raise text: error(\"what went wrong\")";
   });
@@ -400,7 +416,7 @@ void push_host(lua_State* L) {
       {"where", host_where},   {"expired", host_expired},   {"nearest", host_nearest},
       {"module", host_module}, {"standard", host_standard}, {"modules", host_modules},
       {"keep", host_keep},     {"send", host_send},         {"wait", host_wait},
-      {"on_error", on_error},
+      {"on_error", on_error},  {"cancel", host_cancel},
   };
   lua_newtable(L);
   for (const luaL_Reg& function : kFunctions) {

@@ -61,7 +61,7 @@ Error memory_error(uint64_t memory) {
   Error e;
   e.code = "limit.memory";
   e.message = "the extension needs more than its " + format_bytes(memory) + " of memory";
-  e.hint = "raise limits.memory in extension.yaml, or keep less in memory at once";
+  e.hint = "raise limits.memory, or keep less in memory at once";
   return e;
 }
 
@@ -235,6 +235,8 @@ Outcome Machine::run(const Job& a_job, Host& a_host) {
   job = &a_job;
   host = &a_host;
   next_request = 1;
+  open_calls = 0;
+  arena_->set_cap(a_job.memory);
   value.clear();
   state.clear();
   traceback.clear();
@@ -279,7 +281,7 @@ void Machine::describe_failure(int status, Expiry expired, Outcome& out) {
       if (problem.message.empty()) problem.message = "an error without a message was raised";
       expired = deadlines.expired();  // the author's __tostring may have taken all that was left
     }
-    if (expired == Expiry::none) out.error = memory ? memory_error(load.memory) : std::move(problem);
+    if (expired == Expiry::none) out.error = memory ? memory_error(job->memory) : std::move(problem);
   }
   if (expired == Expiry::wall) {
     out.error = Error{};
@@ -290,7 +292,7 @@ void Machine::describe_failure(int status, Expiry expired, Outcome& out) {
     out.error = Error{};
     out.error.code = "limit.cpu";
     out.error.message = "the attempt used more than its " + format_duration(job->cpu) + " of CPU time";
-    out.error.hint = "raise limits.cpu in extension.yaml, or do less in one instance";
+    out.error.hint = "raise limits.cpu, or do less in one instance";
   }
   out.error.traceback = traceback;
 }

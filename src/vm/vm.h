@@ -27,6 +27,8 @@ class Host {
   /// Sends a host call of the current job. `arguments` is an encoded CBOR array. Request 0: no reply will
   /// come.
   virtual void call(uint32_t request, int call, std::string_view arguments) = 0;
+  /// Nobody wants the reply of this call any more: what it began may be ended. The reply still comes.
+  virtual void cancel(uint32_t request) = 0;
   /// Blocks until a reply to any outstanding request of the current job comes.
   virtual Reply wait() = 0;
 };
@@ -36,9 +38,8 @@ struct Load {
   std::string name;
   std::string version;
   std::map<std::string, std::string>
-      modules;                         // module name ("extension", "models", "lib.words") -> Lua source
-  uint64_t memory = 256ULL << 20;      // bytes of Lua heap
-  uint64_t output_limit = 1ULL << 20;  // encoded bytes of outputs
+      modules;                     // module name ("extension", "models", "lib.words") -> Lua source
+  uint64_t memory = 256ULL << 20;  // bytes of Lua heap, while it is loaded
 };
 
 /// One job, decoded from a run frame; the views point into the frame.
@@ -46,6 +47,9 @@ struct Job {
   frames::JobKind kind = frames::JobKind::instance;
   std::chrono::milliseconds soft{0};        // wall time after which the deadline hook raises; 0 = none
   std::chrono::milliseconds cpu{0};         // CPU time of the VM's thread; 0 = none
+  uint64_t memory = 256ULL << 20;           // bytes of Lua heap
+  uint64_t output = 1ULL << 20;             // encoded bytes of outputs, and of state
+  uint32_t calls = 64;                      // host calls that wait for their replies at once
   std::string_view name, type, stack;       // instance
   std::string_view config, state, runtime;  // instance: encoded CBOR values (state, runtime may encode null)
   uint32_t attempt = 1;

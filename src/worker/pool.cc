@@ -84,6 +84,14 @@ void PoolCore::cancel(uint64_t job) {
   end_later(job, Done::Status::cancelled, cancelled_error());
 }
 
+void PoolCore::fail(uint64_t job, Error error) {
+  for (const auto& worker : workers_) {
+    if (!worker->queue().empty() && worker->queue().front().job.id == job) {
+      return worker->die(Done::Status::failed, std::move(error));
+    }
+  }
+}
+
 void PoolCore::close() {
   client_ = nullptr;
   backlog_.clear();

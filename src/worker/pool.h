@@ -29,6 +29,7 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore> {
   int running() const;
   void reply(uint64_t job, uint32_t request, const Result<std::string>& value);
   void cancel(uint64_t job);
+  void fail(uint64_t job, Error error);
   /// Kills its workers; nothing is told to the client any more.
   void close();
 
@@ -45,6 +46,7 @@ class PoolCore final : public std::enable_shared_from_this<PoolCore> {
   void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) {
     client_->host_call(job, request, call, arguments);
   }
+  void cancel_call(uint64_t job, uint32_t request) { client_->cancel_call(job, request); }
   void done(Remote& worker, Sent sent, Done done);
   void returned(Remote& worker, Sent sent);
   void gone(Remote& worker, std::deque<Sent> queue, Done done);

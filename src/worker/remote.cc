@@ -211,7 +211,7 @@ Done Remote::how_it_died(const Exit& exit) const {
             "the attempt used more than its CPU time in a single call of a library function, which cannot be "
             "stopped; its worker was killed";
         error.hint =
-            "raise limits.cpu in extension.yaml, or look for a call of string.find, string.rep or "
+            "raise limits.cpu, or look for a call of string.find, string.rep or "
             "table.concat that takes this long";
         error.retryable = false;
         break;
@@ -276,6 +276,7 @@ void Remote::frame(std::string_view payload) {
     case Kind::call: return take_call(in, items);
     case Kind::done: return take_done(in, items);
     case Kind::returned: return take_returned(in, items);
+    case Kind::cancel: return take_cancel(in, items);
     default: return protest("a frame of kind " + std::to_string(kind));
   }
 }
@@ -317,8 +318,8 @@ void Remote::take_call(cbor::Reader& in, uint64_t items) {
     if (std::find(outstanding_.begin(), outstanding_.end(), request) != outstanding_.end()) {
       return protest("request " + std::to_string(request) + " twice");
     }
-    if (outstanding_.size() == kMaxRequests) {
-      return protest("more than " + std::to_string(kMaxRequests) + " requests without waiting for a reply");
+    if (const uint32_t most = queue_.front().job.calls; outstanding_.size() >= most) {
+      return protest("more than " + std::to_string(most) + " requests without waiting for a reply");
     }
     outstanding_.push_back(static_cast<uint32_t>(request));
   }
@@ -362,6 +363,20 @@ void Remote::take_done(cbor::Reader& in, uint64_t items) {
   pool_->done(*this, std::move(ended), std::move(done));
   // A head that was asked back may be on its way back: wait for what the worker says (see kSettle).
   if (!queue_.empty() && !queue_.front().revoked) announce();
+}
+
+void Remote::take_cancel(cbor::Reader& in, uint64_t items) {
+  const uint64_t epoch = in.unsigned_int();
+  const uint64_t request = in.unsigned_int();
+  if (items != 3 || !in.ok() || request > UINT32_MAX) return protest("a cancel frame of another shape");
+  if (queue_.empty() || queue_.front().epoch != epoch) {
+    return protest("a cancel of epoch " + std::to_string(epoch) + " while " +
+                   (queue_.empty() ? std::string("no job") : std::to_string(queue_.front().epoch)) + " runs");
+  }
+  // The reply may have crossed it.
+  const auto number = static_cast<uint32_t>(request);
+  if (std::find(outstanding_.begin(), outstanding_.end(), number) == outstanding_.end()) return;
+  pool_->cancel_call(queue_.front().job.id, number);
 }
 
 void Remote::take_returned(cbor::Reader& in, uint64_t items) {

@@ -92,6 +92,7 @@ class Remote final : public std::enable_shared_from_this<Remote>, private Link::
   void take_call(cbor::Reader& in, uint64_t items);
   void take_done(cbor::Reader& in, uint64_t items);
   void take_returned(cbor::Reader& in, uint64_t items);
+  void take_cancel(cbor::Reader& in, uint64_t items);
   void protest(const std::string& what);
   void revoke(Sent& sent);
   void start_head();

@@ -96,30 +96,20 @@ class Socket {
   size_t end_ = 0;
 };
 
-/// What a load frame says.
-struct LoadFrame {
-  vm::Load load;
-  uint64_t cpu_ms = 0;
-};
-
-LoadFrame read_load(cbor::Reader& in) {
-  LoadFrame out;
+vm::Load read_load(cbor::Reader& in) {
+  vm::Load out;
   for (uint64_t left = in.map(); left > 0 && in.ok(); --left) {
     const std::string_view key = in.text();
     if (key == "name")
-      out.load.name = in.text();
+      out.name = in.text();
     else if (key == "version")
-      out.load.version = in.text();
+      out.version = in.text();
     else if (key == "memory")
-      out.load.memory = in.unsigned_int();
-    else if (key == "output_limit")
-      out.load.output_limit = in.unsigned_int();
-    else if (key == "cpu_ms")
-      out.cpu_ms = in.unsigned_int();
+      out.memory = in.unsigned_int();
     else if (key == "modules") {
       for (uint64_t n = in.map(); n > 0 && in.ok(); --n) {
         const std::string_view name = in.text();
-        out.load.modules[std::string(name)] = std::string(in.text());
+        out.modules[std::string(name)] = std::string(in.text());
       }
     } else {
       in.fail();
@@ -168,6 +158,18 @@ class Server final : public vm::Host {
     socket_.send(out_);
   }
 
+  void cancel(uint32_t request) override {
+    out_.clear();
+    const size_t start = frames::begin(out_);
+    cbor::Writer w(out_);
+    w.array(3);
+    w.unsigned_integer(static_cast<uint64_t>(Kind::cancel));
+    w.unsigned_integer(epoch_);
+    w.unsigned_integer(request);
+    frames::finish(out_, start);
+    socket_.send(out_);
+  }
+
   vm::Reply wait() override {
     while (replies_.empty()) {
       socket_.receive(true);
@@ -211,10 +213,9 @@ class Server final : public vm::Host {
     while ((frame = socket_.next()).empty()) socket_.receive(true);
     cbor::Reader in(frame);
     const bool shape = in.array() == 2 && in.unsigned_int() == static_cast<uint64_t>(Kind::load);
-    LoadFrame parsed = read_load(in);
+    vm::Load parsed = read_load(in);
     if (!shape || !in.ok() || !in.at_end()) leave(kExitProtocol);
-    cpu_ms_ = parsed.cpu_ms;
-    auto loaded = vm::Vm::load(std::move(parsed.load));
+    auto loaded = vm::Vm::load(std::move(parsed));
     const size_t start = frames::begin(out_);
     cbor::Writer w(out_);
     w.array(2);
@@ -290,9 +291,10 @@ class Server final : public vm::Host {
     if (kind > static_cast<uint64_t>(frames::JobKind::models)) leave(kExitProtocol);
     job.kind = static_cast<frames::JobKind>(kind);
     job.soft = std::chrono::milliseconds(in.unsigned_int());
-    const uint64_t cpu = in.unsigned_int();
-    // The tighter of the job's own bound and the package's; 0 = none.
-    job.cpu = std::chrono::milliseconds(cpu == 0 ? cpu_ms_ : cpu_ms_ == 0 ? cpu : std::min(cpu, cpu_ms_));
+    job.cpu = std::chrono::milliseconds(in.unsigned_int());
+    job.memory = in.unsigned_int();
+    job.output = in.unsigned_int();
+    job.calls = static_cast<uint32_t>(in.unsigned_int());
     if (job.kind == frames::JobKind::instance) {
       job.name = in.text();
       job.type = in.text();
@@ -302,7 +304,7 @@ class Server final : public vm::Host {
       job.runtime = in.next_raw();
       job.attempt = static_cast<uint32_t>(in.unsigned_int());
     }
-    const uint64_t expected = job.kind == frames::JobKind::instance ? 12 : 5;
+    const uint64_t expected = job.kind == frames::JobKind::instance ? 15 : 8;
     if (!in.ok() || !in.at_end() || items != expected) leave(kExitProtocol);
     return job;
   }
@@ -360,7 +362,6 @@ class Server final : public vm::Host {
   Socket socket_;
   std::string sandbox_;
   std::unique_ptr<vm::Vm> vm_;
-  uint64_t cpu_ms_ = 0;
   std::deque<Waiting> waiting_;
   std::deque<vm::Reply> replies_;
   std::unique_ptr<Error> lost_call_;  // a call without reply that could not be sent: the job fails with it

@@ -25,6 +25,7 @@ class PoolHandle final : public Pool {
     core_->reply(job, request, value);
   }
   void cancel(uint64_t job) override { core_->cancel(job); }
+  void fail(uint64_t job, Error error) override { core_->fail(job, std::move(error)); }
 
  private:
   std::shared_ptr<Hub> hub_;

@@ -31,6 +31,7 @@ struct Job {
   std::string body;      // encoded items of a run frame after the epoch: JobKind and soft_ms, cpu_ms, …
   uint32_t items = 0;    // how many items `body` holds
   Milliseconds hard{0};  // SIGKILL so long after the job's start; 0 = never
+  uint32_t calls = 64;   // host calls that wait for their replies at once; no worker of ours makes more
 };
 
 /// What came of a job.
@@ -58,6 +59,8 @@ class Client {
   /// A host call. `arguments` is an encoded CBOR array, valid during the call. Answer with Pool::reply unless
   /// request is 0.
   virtual void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) = 0;
+  /// Nobody wants the reply of a call that waits for one: what it began may be ended. Reply none the less.
+  virtual void cancel_call(uint64_t job, uint32_t request) = 0;
   virtual void job_done(uint64_t job, Done done) = 0;
   /// The pool may take jobs that it refused before.
   virtual void room() = 0;
@@ -80,6 +83,9 @@ class Pool {
   virtual void reply(uint64_t job, uint32_t request, const Result<std::string>& value) = 0;
   /// Ends as job_done(cancelled): a queued job is taken back, a running one's worker is killed.
   virtual void cancel(uint64_t job) = 0;
+  /// Kills the worker of a running job, which ends as job_done(failed) with the error. Of a job that does not
+  /// run: nothing.
+  virtual void fail(uint64_t job, Error error) = 0;
 };
 
 struct Options {

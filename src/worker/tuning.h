@@ -24,7 +24,5 @@ inline constexpr Milliseconds kSettle{5};
 inline constexpr Milliseconds kBacklog{10};
 /// Loading an extension: parsing its modules, nothing of it runs.
 inline constexpr Milliseconds kLoadLimit{60000};
-/// Host calls of one job that may be under way at once.
-inline constexpr size_t kMaxRequests = 64;
 
 }  // namespace pf::worker

@@ -55,7 +55,7 @@ TEST_F(DoorTest, LogLinesAreBounded) {
   tell("log.info", {std::string(65536, 'a')});
   EXPECT_EQ(sink_.logs.back(), "7 1 " + std::string(65536, 'a'));
   tell("log.info", {std::string(65535, 'a') + "ä"});
-  EXPECT_EQ(sink_.logs.back(), "7 1 " + std::string(65535, 'a') + "… (2 bytes were cut)");
+  EXPECT_EQ(sink_.logs.back(), "7 1 " + std::string(65535, 'a') + "… (2 more bytes)");
   tell("log.info", {"x", {{"big", std::string(65536, 'a')}}});
   EXPECT_EQ(sink_.logs.back(), "7 1 x {\"note\":\"fields of 65546 bytes were left out\"}");
   Json deep = 1;

@@ -45,6 +45,9 @@ TEST(Examples, AnInstalledTreeThatWasMovedStillRuns) {
                               (project.path() / "first").string() + "' > /dev/null";
   ASSERT_EQ(std::system(install.c_str()), 0);
   fs::rename(project.path() / "first", project.path() / "moved here");
+  for (const char* file : {"meta/forge.lua", "stdlib/venv.lua"}) {
+    EXPECT_TRUE(fs::exists(project.path() / "moved here/share/pangeo-forge/lua" / file)) << file;
+  }
   project.write("a.txt", "one two");
   project.write("p.yaml", "p:\n  example: [{name: a, file: a.txt}]\n");
   Process::Options options;

@@ -107,5 +107,27 @@ TEST(Process, AProgramEndsWithItsAttempt) {
   EXPECT_NE(kill(pid, 0), 0);
 }
 
+// The task that waits for it is cancelled, the attempt goes on: the program is ended at once, not with the
+// attempt.
+TEST(Process, ACancelledTaskEndsItsProgram) {
+  Project project;
+  project.extension("t", execute(R"(
+    local first = forge.async.race {
+      function() forge.process.run {'sh', '-c', 'while :; do echo x >> beat; sleep 0.02; done'} return 'program' end,
+      function() repeat forge.time.sleep(0.01) until forge.fs.exists('beat') return 'sleep' end,
+    }
+    local function size() return forge.fs.stat('beat').size end
+    local give_up = forge.time.now() + 20
+    repeat
+      local before = size()
+      forge.time.sleep(0.3)
+      outputs.still = size() == before
+    until outputs.still or forge.time.now() > give_up
+    outputs.first = first)"),
+                    "permissions: {programs: [sh, sleep]}\n");
+  const auto run = run_pipeline(project, "p:\n  t: [{name: a}]\n", {}, {{"PATH", "/usr/bin:/bin"}});
+  EXPECT_EQ(run.outputs("t.a"), Json({{"first", "sleep"}, {"still", true}})) << run.output.out;
+}
+
 }  // namespace
 }  // namespace pf::test

@@ -142,6 +142,37 @@ TEST(Run, BootstrapRunsOnceAndGivesRuntime) {
   EXPECT_EQ(logs, 1);
 }
 
+TEST(Run, WhatABootstrapMakesIsThereForAllInstancesToRead) {
+  Project project;
+  project.extension("t",
+                    execute("local made = self.runtime\n"
+                            "outputs.text = forge.fs.read(made .. '/shared.txt')\n"
+                            "outputs.ran = forge.process.run({made .. '/tool', 'x'}, {check = true}).stdout\n"
+                            "local _, problem = forge.try(forge.fs.write, made .. '/shared.txt', 'mine')\n"
+                            "outputs.write = problem.code\n"
+                            "outputs.sh = forge.process.run({'sh', '-c', 'echo mine > ' .. made .. "
+                            "'/shared.txt'}).code ~= 0"),
+                    "permissions: {programs: [tool, sh, pwd, chmod]}\n");
+  project.write("extensions/t/bootstrap.lua",
+                "local forge = require 'forge'\nreturn function()\n"
+                "  forge.fs.write('shared.txt', 'made once')\n"
+                "  forge.fs.write('tool', '#!/bin/sh\\necho ran $1\\n')\n"
+                "  forge.process.run({'chmod', '755', 'tool'}, {check = true})\n"
+                "  return (forge.process.run({'pwd'}).stdout:gsub('%s+$', ''))\nend\n");
+  const auto run =
+      run_pipeline(project, "p:\n  t: [{name: a}, {name: b}]\n", {}, {{"PATH", "/usr/bin:/bin"}});
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  const Json expected = {
+      {"text", "made once"}, {"ran", "ran x\n"}, {"write", "permission.write"}, {"sh", true}};
+  EXPECT_EQ(run.outputs("t.a"), expected);
+  EXPECT_EQ(run.outputs("t.b"), expected);
+  EXPECT_EQ(project.read(".pangeo-forge/bootstrap/t/shared.txt"), "made once");
+  // What it made is explained by what it read: the instances have no inputs of their own.
+  const auto reads = project.forge({"logs", "p.yaml", "t.a", "--reads"});
+  EXPECT_EQ(reads.out.find("shared.txt"), std::string::npos) << reads.out;
+  EXPECT_EQ(reads.out.find("reach"), std::string::npos) << reads.out;
+}
+
 TEST(Run, ABootstrapThatFailsFailsItsInstancesOnly) {
   Project project;
   project.extension("t", execute(""));
@@ -152,6 +183,19 @@ TEST(Run, ABootstrapThatFailsFailsItsInstancesOnly) {
   EXPECT_EQ(run.result("t.b"), "failed");
   EXPECT_EQ(run.result("u.c"), "succeeded");
   EXPECT_NE(run.error_message("t.a").find("no venv"), std::string::npos);
+}
+
+// A secret that lies where a long error text is cut is not left there in half.
+TEST(Run, ALongErrorIsCutAfterItsSecretsAreMasked) {
+  Project project;
+  project.extension("t",
+                    execute("local token = forge.secret.get('TOKEN')\n"
+                            "error(('x'):rep(65530) .. token .. ('y'):rep(1000), 0)"),
+                    "permissions: {secrets: [TOKEN]}\n");
+  const auto run = run_pipeline(project, "p:\n  t: [{name: a}]\n", {},
+                                {{"PANGEO_FORGE_SECRET_TOKEN", "tiger-lily-and-rose"}});
+  EXPECT_EQ(run.error_message("t.a"), std::string(65530, 'x') + "[secre… (1002 more bytes)");
+  EXPECT_EQ(run.output.out.find("tiger"), std::string::npos);
 }
 
 TEST(Run, LifecycleCallsComeInOrder) {

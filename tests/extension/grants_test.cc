@@ -171,6 +171,8 @@ TEST(Grants, PlainWords) {
   p.secrets = {"TOKEN"};
   Limits limits;
   limits.cpu = Milliseconds(90000);
+  limits.deadline = Milliseconds(3600000);
+  limits.calls = 8;
   EXPECT_THAT(
       plain_words(p, limits),
       ElementsAre(
@@ -184,11 +186,14 @@ TEST(Grants, PlainWords) {
           "runs the program git, without the network", "reads the environment variable AWS_REGION",
           "uses git at the host github.com", "uses the secret TOKEN",
           "takes at most 256 MiB of memory and gives at most 1.0 MiB of outputs",
-          "computes for at most 1m30s in an attempt"));
-  EXPECT_THAT(plain_words({}, {}),
-              ElementsAre("touches nothing but its own work folder",
-                          "takes at most 256 MiB of memory and gives at most 1.0 MiB of outputs",
-                          "computes for at most 1m00s in an attempt"));
+          "computes for at most 1m30s in an attempt, and takes at most 1h00m over all attempts",
+          "has at most 8 host calls under way at once, and logs at most 16.0 MiB in an attempt"));
+  EXPECT_THAT(
+      plain_words({}, {}),
+      ElementsAre("touches nothing but its own work folder",
+                  "takes at most 256 MiB of memory and gives at most 1.0 MiB of outputs",
+                  "computes for at most 1m00s in an attempt",
+                  "has at most 64 host calls under way at once, and logs at most 16.0 MiB in an attempt"));
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ permissions:
   write: []
   git: [github.com]
   secrets: [TOKEN]
-limits: {memory: 512MiB, cpu: 60s, output: 65536}
+limits: {memory: 512MiB, cpu: 60s, deadline: 1h, output: 65536, calls: 8, log: 1KiB}
 cache: auto
 inputs: []
 commands: []
@@ -90,6 +90,9 @@ bakery: null
   EXPECT_EQ(manifest->limits.memory, 512ULL << 20);
   EXPECT_EQ(manifest->limits.cpu, Milliseconds(60000));
   EXPECT_EQ(manifest->limits.output, 65536U);
+  EXPECT_EQ(manifest->limits.deadline, Milliseconds(3600000));
+  EXPECT_EQ(manifest->limits.calls, 8U);
+  EXPECT_EQ(manifest->limits.log, 1024U);
 }
 
 TEST_F(ManifestFile, TheLeastThatIsNeeded) {
@@ -100,6 +103,9 @@ TEST_F(ManifestFile, TheLeastThatIsNeeded) {
   EXPECT_EQ(manifest->limits.memory, 256ULL << 20);
   EXPECT_EQ(manifest->limits.output, 1ULL << 20);
   EXPECT_EQ(manifest->limits.cpu, Milliseconds(60000));
+  EXPECT_EQ(manifest->limits.deadline, Milliseconds(0));
+  EXPECT_EQ(manifest->limits.calls, 64U);
+  EXPECT_EQ(manifest->limits.log, 16ULL << 20);
 }
 
 TEST_F(ManifestFile, AllFindingsAtOnce) {
@@ -217,8 +223,20 @@ TEST_F(ManifestFile, WhatThisVersionDoesNotDoIsRefused) {
   EXPECT_TRUE(error("commands: [{name: x}]").ends_with("[manifest.not_supported]"));
   EXPECT_TRUE(error("bakery: {driver: x}")
                   .ends_with("takes only null here, found a mapping [manifest.not_supported]"));
-  EXPECT_TRUE(error("tools: {tofu: {version: 1}}")
-                  .ends_with("takes only {} here, found a mapping [manifest.not_supported]"));
+}
+
+TEST_F(ManifestFile, ToolsAreKeptWithTheirPlaces) {
+  const auto manifest = read(
+      "name: t\nversion: 1.0.0\npermissions: {programs: [tofu, aws]}\n"
+      "tools:\n  tofu: {version: '>=1.6', probe: [tofu, version, -json]}\n  aws:\n");
+  ASSERT_TRUE(manifest) << manifest.error().front().text();
+  ASSERT_EQ(manifest->tools.size(), 2U);
+  EXPECT_EQ(manifest->tools[0].name, "tofu");
+  EXPECT_EQ(manifest->tools[0].range, ">=1.6");
+  EXPECT_THAT(manifest->tools[0].probe, ElementsAre("tofu", "version", "-json"));
+  EXPECT_EQ(manifest->tools[0].where.line, 5U);
+  EXPECT_EQ(manifest->tools[1].range, "");
+  EXPECT_THAT(manifest->tools[1].probe, ElementsAre("aws", "--version"));
 }
 
 TEST_F(ManifestFile, CoreRange) {

@@ -341,7 +341,7 @@ TEST(Instances, RefuseWrongShapes) {
 
 TEST(Instances, RefuseWhatIsNotSupportedYet) {
   for (const char* key : {"deadline", "cache", "priority", "pool", "protect", "finally", "on_failure",
-                          "limits", "bakery", "hooks", "use"}) {
+                          "bakery", "hooks", "use"}) {
     EXPECT_EQ(section_errors("\n    - {name: a, " + std::string(key) + ": 1}\n"),
               "p.yaml:3:17: '" + std::string(key) +
                   "' is not supported by this version [pipeline.not_supported]\n  hint: remove the key\n");

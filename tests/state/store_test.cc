@@ -11,6 +11,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Pair;
 
 // "0 word.a succeeded", one for each record.
 std::vector<std::string> lines(const std::vector<InstanceRecord>& records) {
@@ -88,6 +89,60 @@ TEST(Store, KeepsARunWithAllThatIsKnownOfIt) {
   EXPECT_EQ(back.blocked_by, "word.z");
   EXPECT_EQ(back.cpu_us, 5'000'000'000U);
   EXPECT_EQ(back.peak_bytes, 6'000'000'000U);
+}
+
+TEST(Store, KeepsWhatAnAttemptReadApart) {
+  TempFolder temp;
+  Loop loop;
+  auto out = writer(temp / "s", loop);
+  out->begin_run(run_of("r1"), {});
+  InstanceRecord record = finished(1, "w.b");
+  record.reads = R"([{"what":"env"}])";
+  out->finish_instance(finished(0, "w.a"), {});
+  out->finish_instance(record, {});
+  ASSERT_TRUE(out->drain());
+  auto in = reader(temp / "s");
+  const auto while_it_runs = in->reads("r1");
+  ASSERT_TRUE(while_it_runs);
+  EXPECT_THAT(*while_it_runs, ElementsAre(Pair(1U, record.reads)));
+  out->finish_run("r1", RunResult::succeeded, at(9000), "", {});
+  out->begin_run(run_of("r2"), {});
+  out->finish_instance(finished(0, "w.a"), {});
+  out->finish_run("r2", RunResult::succeeded, at(9000), "", {});
+  ASSERT_TRUE(out->drain());
+  EXPECT_THAT(*in->reads("r1"), ElementsAre(Pair(1U, record.reads)));
+  EXPECT_THAT(*in->reads("r2"), IsEmpty());
+  EXPECT_THAT(*in->reads("unknown"), IsEmpty());
+}
+
+// A state folder of the first version of the schema: read as it is, and brought up to date by the next
+// writer.
+TEST(Store, BringsAnOlderSchemaUpToDate) {
+  TempFolder temp;
+  Loop loop;
+  auto out = writer(temp / "s", loop);
+  out->begin_run(run_of("r1"), {});
+  out->finish_instance(finished(0, "w.a"), {});
+  out->finish_run("r1", RunResult::succeeded, at(9000), "", {});
+  ASSERT_TRUE(out->drain());
+  out.reset();
+  number(temp / "s", "DROP TABLE reads");
+  number(temp / "s", "PRAGMA user_version=1");
+  ASSERT_EQ(number(temp / "s", "PRAGMA user_version"), 1);
+  auto in = reader(temp / "s");
+  EXPECT_EQ(in->instances("r1")->size(), 1U);
+  EXPECT_THAT(*in->reads("r1"), IsEmpty());
+  EXPECT_EQ(number(temp / "s", "PRAGMA user_version"), 1);
+
+  out = writer(temp / "s", loop);
+  EXPECT_EQ(number(temp / "s", "PRAGMA user_version"), 2);
+  out->begin_run(run_of("r2"), {});
+  InstanceRecord record = finished(0, "w.a");
+  record.reads = "[]";
+  out->finish_instance(record, {});
+  ASSERT_TRUE(out->drain());
+  EXPECT_EQ(in->instances("r1")->size(), 1U);
+  EXPECT_THAT(*in->reads("r2"), ElementsAre(Pair(0U, "[]")));
 }
 
 TEST(Store, TellsNothingBeforeItIsDurable) {

@@ -415,6 +415,36 @@ TEST(Async, AnUnfinishedTaskIsDroppedWithAWarning) {
   EXPECT_EQ(host.waits, 0);
 }
 
+TEST(Async, ACancelledCallIsToldToTheCore) {
+  FakeHost host;
+  const auto out = execute(R"(
+    local quick = forge.async.spawn(function() return forge.fs.exists("quick") end)
+    local slow = forge.async.spawn(function() return forge.fs.exists("slow") end)
+    forge.async.cancel(slow)
+    self.outputs.quick = forge.async.await(quick) == nil)",
+                           host);
+  EXPECT_EQ(outputs(out), parse(R"({"quick": true})"));
+  EXPECT_THAT(host.cancelled, testing::ElementsAre(2U));
+}
+
+TEST(Async, MoreCallsThanTheLimitFindAnErrorAndTheOthersEnd) {
+  Case c;
+  c.calls = 2;
+  const auto out = execute(R"(
+    local tasks, codes = {}, {}
+    for i = 1, 3 do
+      tasks[i] = forge.async.spawn(function() return forge.fs.exists("x") end)
+    end
+    for i = 1, 3 do
+      local _, problem = forge.try(forge.async.await, tasks[i])
+      codes[i] = problem and problem.code or "fine"
+    end
+    codes[4] = forge.fs.exists("again") == nil and "fine" or "?"
+    self.outputs.codes = codes)",
+                           c);
+  EXPECT_EQ(outputs(out), parse(R"({"codes": ["fine", "fine", "limit.calls", "fine"]})"));
+}
+
 TEST(Async, ArgumentsAreChecked) {
   const auto failure = [](const std::string& body) { return execute(body).error.message; };
   const std::string at = "extension.lua:2: forge.async.";

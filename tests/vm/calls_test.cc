@@ -147,6 +147,7 @@ TEST(Calls, AReplyThatIsMalformedOrMissing) {
   class Bad final : public Host {
    public:
     void call(uint32_t request, int, std::string_view) override { request_ = request; }
+    void cancel(uint32_t) override {}
     Reply wait() override { return {request_, std::string(100'000, '\x81')}; }
     uint32_t request_ = 0;
   } bad;
@@ -159,6 +160,7 @@ TEST(Calls, AReplyThatIsMalformedOrMissing) {
     class Throwing final : public Host {
      public:
       void call(uint32_t, int, std::string_view) override {}
+      void cancel(uint32_t) override {}
       Reply wait() override { throw std::runtime_error("gone"); }
     } throwing;
     const Outcome out = run_job(**vm, throwing, c);

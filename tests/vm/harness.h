@@ -50,6 +50,7 @@ class FakeHost final : public Host {
   bool newest_first = false;
   std::vector<Call> calls;
   int waits = 0;
+  std::vector<uint32_t> cancelled;
 
   void call(uint32_t request, int call, std::string_view arguments) override {
     const std::string name(registry::calls()[static_cast<size_t>(call)].name);
@@ -64,6 +65,7 @@ class FakeHost final : public Host {
       reply.value = tl::unexpected(value.error());
     pending_.push_back(std::move(reply));
   }
+  void cancel(uint32_t request) override { cancelled.push_back(request); }
   Reply wait() override {
     ++waits;
     if (pending_.empty()) throw std::runtime_error("nothing is outstanding");
@@ -97,6 +99,7 @@ struct Case {
   Json runtime;
   uint64_t memory = 64ULL << 20;
   uint64_t output_limit = 1ULL << 20;
+  uint32_t calls = 64;
   std::chrono::milliseconds soft{0};
   std::chrono::milliseconds cpu{0};
   uint32_t attempt = 1;
@@ -110,6 +113,9 @@ inline Outcome run_job(Vm& vm, Host& host, const Case& c) {
   job.kind = c.kind;
   job.soft = c.soft;
   job.cpu = c.cpu;
+  job.memory = c.memory;
+  job.output = c.output_limit;
+  job.calls = c.calls;
   job.name = "first";
   job.type = "example";
   job.stack = "prod-first";
@@ -126,7 +132,6 @@ inline Load make_load(const Case& c) {
   load.version = "1.0.0";
   load.modules = c.modules;
   load.memory = c.memory;
-  load.output_limit = c.output_limit;
   return load;
 }
 

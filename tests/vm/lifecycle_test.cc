@@ -126,8 +126,8 @@ TEST(Lifecycle, RaisedValuesOfEveryKind) {
 }
 
 TEST(Lifecycle, ALongErrorTextIsCut) {
-  const Outcome out = execute("error(('x'):rep(1000000), 0)");
-  EXPECT_EQ(out.error.message.size(), 65536U + std::string("… (934464 more bytes)").size());
+  const Outcome out = execute("error(('x'):rep(2000000), 0)");
+  EXPECT_EQ(out.error.message.size(), (1U << 20) + std::string("… (951424 more bytes)").size());
 }
 
 TEST(Lifecycle, Fail) {

@@ -24,14 +24,14 @@ inline std::string text_value(std::string_view text) {
 }
 
 /// The map of a load frame.
-inline Package make_package(std::vector<std::string> modules = {"extension"}, uint64_t memory = 256ULL << 20,
-                            uint64_t cpu_ms = 0) {
+inline Package make_package(std::vector<std::string> modules = {"extension"},
+                            uint64_t memory = 256ULL << 20) {
   Package out;
   out.name = "demo";
   out.version = "1.2.3";
   out.memory = memory;
   cbor::Writer w(out.load);
-  w.map(6);
+  w.map(4);
   w.text("name");
   w.text("demo");
   w.text("version");
@@ -44,10 +44,6 @@ inline Package make_package(std::vector<std::string> modules = {"extension"}, ui
   }
   w.text("memory");
   w.unsigned_integer(memory);
-  w.text("output_limit");
-  w.unsigned_integer(1 << 20);
-  w.text("cpu_ms");
-  w.unsigned_integer(cpu_ms);
   return out;
 }
 
@@ -57,12 +53,15 @@ inline Job make_job(uint64_t id, std::string_view name, Milliseconds hard = Mill
                     uint64_t cpu = 0) {
   Job job;
   job.id = id;
-  job.items = 10;
+  job.items = 13;
   job.hard = hard;
   cbor::Writer w(job.body);
   w.unsigned_integer(0);
   w.unsigned_integer(soft);
   w.unsigned_integer(cpu);
+  w.unsigned_integer(64 << 20);  // memory
+  w.unsigned_integer(1 << 20);   // output
+  w.unsigned_integer(64);        // calls
   w.text(name);
   w.text("type");
   w.text("prod-" + std::to_string(id));
@@ -87,6 +86,9 @@ class Recorder final : public Client {
   void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) override {
     calls.push_back({job, request, call, std::string(arguments)});
     if (on_call) on_call(calls.back());
+  }
+  void cancel_call(uint64_t job, uint32_t request) override {
+    told.push_back("cancel " + std::to_string(job) + " " + std::to_string(request));
   }
   void job_done(uint64_t job, Done result) override {
     static constexpr const char* kNames[] = {"succeeded", "failed", "timed_out", "crashed", "cancelled"};

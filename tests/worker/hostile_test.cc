@@ -127,6 +127,16 @@ TEST_F(Hostile, AFloodOfRequests) {
   EXPECT_THAT(fate(), HasSubstr("more than 64 requests"));
 }
 
+TEST_F(Hostile, ACancelOfAnotherEpoch) {
+  say(1, std::string("\x83\x15\x07\x01"));
+  EXPECT_THAT(fate(), HasSubstr("a cancel of epoch 7 while 1 runs"));
+}
+
+TEST_F(Hostile, ACancelOfTheWrongShape) {
+  say(1, std::string("\x83\x15\x01\x61\x78"));
+  EXPECT_THAT(fate(), HasSubstr("a cancel frame of another shape"));
+}
+
 TEST_F(Hostile, AJobBackThatWasNotAskedBack) {
   say(1, returned_frame(1));
   EXPECT_THAT(fate(), HasSubstr("epoch 1 back, which was not asked back"));
@@ -172,6 +182,17 @@ TEST_F(HostileAtOtherTimes, AnIdleWorkerThatSpeaks) {
   EXPECT_THAT(client.take(), ElementsAre("started 1", "done 1 succeeded"));
   EXPECT_TRUE(offer(2, true));
   EXPECT_THAT(sent_to(2), ElementsAre("load", "run 1"));
+}
+
+// The reply may have crossed it, so that it is no offence; nothing is told of it.
+TEST_F(HostileAtOtherTimes, ACancelOfACallThatIsNotOpenIsPassedOver) {
+  offer(1, true);
+  say(1, ready_frame());
+  say(1, std::string("\x83\x15\x01\x05"));
+  settle();
+  EXPECT_THAT(client.take(), ElementsAre("started 1"));
+  say(1, done_frame(1));
+  EXPECT_THAT(client.take(), ElementsAre("done 1 succeeded"));
 }
 
 TEST_F(HostileAtOtherTimes, AReturnedJobOfWhichACallWasSeen) {

@@ -90,11 +90,11 @@ TEST_F(Processes, ReportTheSandbox) {
 }
 
 TEST_F(Processes, RunJobsWithWhatTheirFramesSay) {
-  package = make_package({"extension"}, 256ULL << 20, 900);
+  package = make_package();
   start();
-  EXPECT_EQ(output(1, "describe"), "demo 1.2.3 -- extension | type prod-1 1 | soft 0 cpu 900");
-  const Done tighter = run(make_job(2, "describe", Milliseconds(0), "\xa0", "\xf6", 50, 100));
-  EXPECT_EQ(from_cbor(tighter.value), "demo 1.2.3 -- extension | type prod-2 1 | soft 50 cpu 100");
+  EXPECT_EQ(output(1, "describe"), "demo 1.2.3 -- extension | type prod-1 1 | soft 0 cpu 0");
+  const Done bounded = run(make_job(2, "describe", Milliseconds(0), "\xa0", "\xf6", 50, 100));
+  EXPECT_EQ(from_cbor(bounded.value), "demo 1.2.3 -- extension | type prod-2 1 | soft 50 cpu 100");
   const Done echo = run(make_job(3, "echo", Milliseconds(0), "\x82\x01\x02", text_value("kept")));
   EXPECT_EQ(echo.value, "\x82\x01\x02");
   EXPECT_EQ(echo.state, text_value("kept"));
@@ -102,8 +102,8 @@ TEST_F(Processes, RunJobsWithWhatTheirFramesSay) {
   EXPECT_EQ(echo.peak_bytes, 4096U);
   Job models;
   models.id = 4;
-  models.items = 3;
-  models.body = std::string("\x02\x00\x00", 3);
+  models.items = 6;
+  models.body = std::string("\x02\x00\x00\x10\x10\x01", 6);
   EXPECT_EQ(run(models).value, text_value("models"));
   const Done failed = run(make_job(5, "fail"));
   EXPECT_EQ(failed.status, Done::Status::failed);

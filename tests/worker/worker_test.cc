@@ -38,7 +38,7 @@ class Worker : public testing::Test, private Launcher::Events {
   static std::string run(uint64_t epoch, std::string_view name) {
     std::string out;
     cbor::Writer w(out);
-    w.array(12);
+    w.array(15);
     w.unsigned_integer(2);
     w.unsigned_integer(epoch);
     w.raw(make_job(epoch, name).body);
