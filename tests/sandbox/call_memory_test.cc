@@ -9,14 +9,14 @@ namespace {
 TEST(CallMemory, RunsOutWhileResultsAreMade) {
   Project project;
   Attack attack;
-  attack.manifest = "limits: {memory: 24MiB}\npermissions: {programs: [head]}\n";
+  attack.manifest = "limits: {memory: 12MiB}\npermissions: {programs: [head]}\n";
   const std::string fill = "local keep = {} while true do keep[#keep + 1] = ";
   attack.bodies = {
       // No two texts are the same: Lua would keep one.
       {"read",
        "for i = 1, 20 do forge.fs.write('f' .. i, tostring(i):rep(1e6)) end\n"
        "local keep = {} for i = 1, 20 do keep[i] = forge.fs.read('f' .. i) end"},
-      {"list", "for i = 1, 2000 do forge.fs.write('f' .. i, '') end " + fill + "forge.fs.list('.') end"},
+      {"list", "for i = 1, 500 do forge.fs.write('f' .. i, '') end " + fill + "forge.fs.list('.') end"},
       {"json", "local text = '[' .. ('[1,2,3],'):rep(5000) .. '0]' " + fill + "forge.json.decode(text) end"},
       {"yaml", "local text = ('- [1, 2, 3]\\n'):rep(2000) " + fill + "forge.yaml.decode(text) end"},
       {"base64", fill + "forge.base64.encode(('x'):rep(1e6) .. #keep) end"},

@@ -90,7 +90,8 @@ TEST_F(PathRaces, ArchivesAreMadeAndExtractedInsideOnly) {
     forge.fs.write('source/key', 'other')
     forge.archive.create('a.tar', 'source')
     local leaked
-    for i = 1, 12 do
+    for i = 1, 100 do
+      if i > 12 and done > 0 and failed > 0 then break end
       try(forge.archive.extract, 'a.tar', 'swap/x')
       try(forge.archive.extract, 'a.tar', 'swap', {into = true})
       if try(forge.archive.create, 'b.tar', 'swap') then

@@ -127,7 +127,7 @@ TEST(UndeclaredHost, IsRefusedBeforeAnyRequest) {
   const auto run = run_attack(project, "forge.http.get('" + server.url("/") + "')",
                               "permissions: {http: [example.org, '127.0.0.1:1']}\n");
   EXPECT_EQ(run.error_code("attack.bad"), "permission.http");
-  EXPECT_THAT(run.finished.dump(), HasSubstr("http: [127.0.0.1:" + std::to_string(server.port()) + "]"));
+  EXPECT_THAT(run.finished.dump(), HasSubstr("http: [\\\"127.0.0.1:" + std::to_string(server.port())));
   EXPECT_EQ(server.connections(), 0U);
 }
 

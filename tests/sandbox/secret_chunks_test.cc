@@ -82,9 +82,9 @@ TEST_F(SecretChunks, InFieldsNamesAndKeys) {
   const auto run = run_with(R"(
     forge.log.info('x', {token = t, list = {t, {deep = t}}, [t] = 1, joined = 'a' .. t .. 'b'})
     forge.log.info(('x'):rep(100) .. t .. t .. t)
-    forge.try(forge.fs.read, '/nowhere/' .. t:gsub('/', '_') .. '/' .. t)
+    forge.try(forge.fs.read, '/nowhere/' .. t .. '/' .. t)
     forge.try(forge.fs.read, 'work-' .. t)
-    forge.try(forge.fs.write, 'f-' .. t:gsub('/', ''), 'x')
+    forge.try(forge.fs.write, 'f-' .. t, 'x')
     forge.try(forge.http.get, 'https://example.org/' .. t)
     forge.try(forge.http.get, 'https://u:' .. t .. '@example.org/')
     forge.try(forge.env.get, t)
