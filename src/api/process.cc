@@ -132,11 +132,14 @@ Result<Asked> read_request(const Request& request) {
 }
 
 /// The grant of the program, or the refusal.
-Result<Grants::Program> granted(const Request& request, const std::string& name) {
+Result<Grants::Program> granted(const Request& request, const Asked& asked) {
   Attempt& attempt = *request.attempt;
   for (const auto& program : attempt.caller.grants.programs) {
-    if (program.name == name) return program;
+    if (program.name == asked.name) return program;
   }
+  // Masked before the name is cut from its path, as everywhere.
+  std::string name = attempt.hall.secrets.mask().apply(asked.program.spec.arguments.front());
+  name = name.substr(name.rfind('/') + 1);
   return tl::unexpected(attempt.refuse(
       request.call, Permission::programs,
       "the program " + shorten(name, 100) + ", which no entry of `programs` names", name, name));
@@ -432,7 +435,7 @@ namespace {
 void launch(Request request, std::function<void(std::shared_ptr<Running>, Session::Answer)> then) {
   auto asked = read_request(request);
   if (!asked) return request.answer(tl::unexpected(std::move(asked.error())));
-  auto grant = granted(request, asked->name);
+  auto grant = granted(request, *asked);
   if (!grant) return request.answer(tl::unexpected(std::move(grant.error())));
   Attempt& attempt = *request.attempt;
   const Caller& caller = attempt.caller;

@@ -11,25 +11,35 @@ namespace {
 
 constexpr size_t kShortestLine = 16;
 
-// RFC 3986: everything but unreserved characters, or, as forms have it, with + for a space.
-std::string percent_encoded(std::string_view value, bool upper, bool plus) {
-  const char* digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
-  std::string out;
-  for (const char c : value) {
-    const auto byte = static_cast<uint8_t>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out += c;
-    } else if (plus && c == ' ') {
-      out += '+';
-    } else {
-      out += '%';
-      out += digits[byte >> 4];
-      out += digits[byte & 15];
-    }
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/// A text without its percent-encoding. Which characters are encoded is everybody's own choice, so that a
+/// value is looked for in what a text means.
+struct Decoded {
+  std::string text;
+  std::vector<size_t> at;  // where each byte stood, and the end
+};
+
+/// False where nothing in it is encoded. `plus`: as forms have it, with + for a space.
+bool decode(std::string_view text, bool plus, Decoded& out) {
+  if (text.find('%') == std::string_view::npos && !(plus && text.find('+') != std::string_view::npos))
+    return false;
+  bool any = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    out.at.push_back(i);
+    const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = high < 0 ? -1 : hex_digit(text[i + 2]);
+    const bool space = plus && text[i] == '+';
+    out.text += low >= 0 ? static_cast<char>(high * 16 + low) : space ? ' ' : text[i];
+    if (low >= 0) i += 2;
+    any = any || low >= 0 || space;
   }
-  return out;
+  out.at.push_back(text.size());
+  return any;
 }
 
 // What stands for the value in the base64 of a text that it begins in at an offset of `before` (0 to 2)
@@ -75,14 +85,10 @@ bool Mask::add(std::string_view value) {
   pattern(std::string(value));
   pattern(escaped(value, false));
   pattern(escaped(value, true));
-  for (const bool big : {false, true}) {
-    for (const bool plus : {false, true}) pattern(percent_encoded(value, big, plus));
-  }
   for (size_t before = 0; before < 3; ++before) {
     const std::string inside = base64_inside(value, before);
     pattern(inside);
     pattern(url_safe(inside));
-    pattern(percent_encoded(inside, true, false));
   }
   pattern(to_hex(value));
   pattern(upper(to_hex(value)));
@@ -98,27 +104,46 @@ bool Mask::add(std::string_view value) {
 }
 
 bool Mask::finds(std::string_view text) const {
-  return std::any_of(patterns_.begin(), patterns_.end(),
-                     [&](const std::string& what) { return find(text, 0, what) != nullptr; });
+  if (empty()) return false;
+  const auto holds = [&](std::string_view in) {
+    return std::any_of(patterns_.begin(), patterns_.end(),
+                       [&](const std::string& what) { return find(in, 0, what) != nullptr; });
+  };
+  if (holds(text)) return true;
+  for (const bool plus : {false, true}) {
+    if (Decoded decoded; decode(text, plus, decoded) && holds(decoded.text)) return true;
+  }
+  return false;
 }
 
 std::string Mask::apply(std::string_view text) const {
+  if (empty()) return std::string(text);
   struct Range {
     size_t begin, end;
   };
   std::vector<Range> found;
-  for (const std::string& what : patterns_) {
-    // One byte on, since a value may overlap itself.
-    for (size_t from = 0; from < text.size();) {
-      const void* at = find(text, from, what);
-      if (at == nullptr) break;
-      const auto begin = static_cast<size_t>(static_cast<const char*>(at) - text.data());
-      if (!found.empty() && found.back().begin <= begin && begin < found.back().end)
-        found.back().end = std::max(found.back().end, begin + what.size());
-      else
-        found.push_back({begin, begin + what.size()});
-      from = begin + 1;
+  // `places`: where the bytes of `in` stand in the text; null: there.
+  const auto collect = [&](std::string_view in, const std::vector<size_t>* places) {
+    const auto place = [&](size_t at) { return places == nullptr ? at : (*places)[at]; };
+    for (const std::string& what : patterns_) {
+      // One byte on, since a value may overlap itself.
+      for (size_t from = 0; from < in.size();) {
+        const void* at = find(in, from, what);
+        if (at == nullptr) break;
+        const auto start = static_cast<size_t>(static_cast<const char*>(at) - in.data());
+        const size_t begin = place(start);
+        const size_t end = place(start + what.size());
+        if (!found.empty() && found.back().begin <= begin && begin < found.back().end)
+          found.back().end = std::max(found.back().end, end);
+        else
+          found.push_back({begin, end});
+        from = start + 1;
+      }
     }
+  };
+  collect(text, nullptr);
+  for (const bool plus : {false, true}) {
+    if (Decoded decoded; decode(text, plus, decoded)) collect(decoded.text, &decoded.at);
   }
   if (found.empty()) return std::string(text);
   std::sort(found.begin(), found.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });

@@ -119,6 +119,14 @@ int add_rules(scmp_filter_ctx context, bool network) {
        {SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(clone3)}) {
     if (rc == 0) rc = refuse_call(call, ENOSYS);
   }
+  // Memory, queues and semaphores of System V and queues of POSIX are shared with all processes of the user,
+  // whatever files are granted, and stay when the program has ended.
+  for (const int call :
+       {SCMP_SYS(shmget), SCMP_SYS(shmat), SCMP_SYS(shmctl), SCMP_SYS(msgget), SCMP_SYS(msgsnd),
+        SCMP_SYS(msgrcv), SCMP_SYS(msgctl), SCMP_SYS(semget), SCMP_SYS(semop), SCMP_SYS(semtimedop),
+        SCMP_SYS(semctl), SCMP_SYS(mq_open), SCMP_SYS(mq_unlink)}) {
+    if (rc == 0) rc = refuse_call(call, ENOSYS);
+  }
   for (const int call : {SCMP_SYS(unshare),
                          SCMP_SYS(setns),
                          SCMP_SYS(bpf),

@@ -27,6 +27,10 @@ namespace {
 
 using Step = ShimReport::Step;
 
+/// Of the processes that the user may have, so many (at most a quarter) are not for confined programs: one
+/// that forks without end must not keep workers and other programs from being started.
+constexpr rlim_t kKeptProcesses = 256;
+
 [[noreturn]] void leave(int code) { _exit(code); }
 
 /// All that the child of vfork needs, prepared before it; and where it says what went wrong. The child shares
@@ -61,6 +65,16 @@ void child(Start& start) {
   if (start.file_size != 0) {
     const rlimit limit{start.file_size, start.file_size};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) give_up(Step::confine);
+  }
+  if (start.filter != nullptr) {
+    rlimit processes{};
+    if (getrlimit(RLIMIT_NPROC, &processes) != 0) give_up(Step::confine);
+    if (processes.rlim_cur != RLIM_INFINITY) {
+      const rlim_t quarter = processes.rlim_cur / 4;
+      processes.rlim_cur -= quarter < kKeptProcesses ? quarter : kKeptProcesses;
+      processes.rlim_max = processes.rlim_cur;
+      if (setrlimit(RLIMIT_NPROC, &processes) != 0) give_up(Step::confine);
+    }
   }
   if (start.ruleset >= 0 && ProgramRules::restrict_self(start.ruleset) != 0) give_up(Step::confine);
   if (start.filter != nullptr && start.filter->install() != 0) give_up(Step::confine);

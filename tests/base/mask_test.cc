@@ -53,6 +53,15 @@ TEST(Mask, FindsItEncoded) {
   const Mask mask = with("p@ss w/rd\"x");
   EXPECT_EQ(mask.apply("u=p%40ss%20w%2Frd%22x&b"), "u=[secret]&b");
   EXPECT_EQ(mask.apply("u=p%40ss+w%2frd%22x&b"), "u=[secret]&b");
+  // Whatever is encoded of it.
+  EXPECT_EQ(mask.apply("u=p%40ss%20w/rd%22x&b"), "u=[secret]&b");
+  EXPECT_EQ(mask.apply("u=%70@ss%20w/rd\"%78&b%"), "u=[secret]&b%");
+  EXPECT_EQ(mask.apply("100% p@ss w/rd\"x %zz%4"), "100% [secret] %zz%4");
+  EXPECT_EQ(mask.apply("%25p%40ss%20w%2Frd%22x%25"), "%25[secret]%25");
+  EXPECT_TRUE(mask.finds("p%40ss+w%2Frd%22x"));
+  EXPECT_FALSE(mask.finds("p%40ss+w%2Frd%22"));
+  EXPECT_EQ(with("a+b=c/d?").apply("x=a+b%3Dc%2fd%3F"), "x=[secret]");
+  EXPECT_EQ(with("a+b=c/d?").apply("x=a%2bb%3Dc%2fd%3F+y"), "x=[secret]+y");
   EXPECT_EQ(mask.apply(R"({"a":"p@ss w/rd\"x"})"), R"({"a":"[secret]"})");
   EXPECT_EQ(mask.apply("7040737320772f72642278"), "[secret]");
   EXPECT_EQ(with("gr\xc3\xbc\xc3\x9f"

@@ -89,7 +89,7 @@ class RawServer {
   struct Reply {
     std::string data;                                                  // sent as it is
     enum class Then { keep, close, hang, repeat } then = Then::close;  // repeat: `again` for ever
-    std::string again;
+    std::string again = {};
   };
   /// Gets head and body of a request; called on the connection's thread.
   using Script = std::function<Reply(const std::string& request)>;

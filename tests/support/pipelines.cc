@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <sstream>
+
+#include "support/leftovers.h"
 
 namespace pf::test {
 
@@ -20,12 +24,22 @@ Process::Options Project::command(std::vector<std::string> args) const {
   options.argv = {program()};
   options.argv.insert(options.argv.end(), args.begin(), args.end());
   options.folder = path();
+  options.uid = user_;
+  if (user_ != 0) {
+    options.environment["HOME"] = path() / "home";
+    write("home/.keep", "");
+    const auto give = [&](const std::filesystem::path& at) {
+      if (lchown(at.c_str(), user_, user_) != 0) throw std::runtime_error("lchown");
+    };
+    give(path());
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path())) give(entry.path());
+  }
   return options;
 }
 
 Output Project::forge(std::vector<std::string> args, std::map<std::string, std::string> environment) const {
   auto options = command(std::move(args));
-  options.environment = std::move(environment);
+  for (const auto& [name, value] : environment) options.environment[name] = value;
   return run(std::move(options));
 }
 
@@ -80,12 +94,17 @@ std::string RunResult::error_message(const std::string& instance) const {
 }
 
 RunResult run_pipeline(const Project& project, const std::string& yaml, std::vector<std::string> more,
-                       std::map<std::string, std::string> environment) {
+                       std::map<std::string, std::string> environment, uint64_t processes) {
   project.write("p.yaml", yaml);
   std::vector<std::string> args = {"run", "p.yaml", "--format", "json"};
   args.insert(args.end(), more.begin(), more.end());
   RunResult out;
-  out.output = project.forge(args, std::move(environment));
+  auto options = project.command(std::move(args));
+  for (const auto& [name, value] : environment) options.environment[name] = value;
+  options.processes = processes;
+  Leftovers leftovers;
+  out.output = run(std::move(options));
+  out.left = leftovers.wait();
   out.all = events(out.output.out);
   out.finished = last(out.all, "run_finished");
   return out;

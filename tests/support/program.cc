@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,8 @@ Process::Process(Options options) {
     dup2(err[1], 2);
     for (const auto& [name, value] : options.environment) setenv(name.c_str(), value.c_str(), 1);
     if (chdir(options.folder.c_str()) != 0) _exit(126);
+    const rlimit processes{options.processes, options.processes};
+    if (options.processes != 0 && setrlimit(RLIMIT_NPROC, &processes) != 0) _exit(126);
     if (options.uid != 0 &&
         (setgroups(0, nullptr) != 0 || setgid(options.uid) != 0 || setuid(options.uid) != 0)) {
       _exit(126);
@@ -122,14 +125,21 @@ Output Process::finish(std::chrono::seconds limit) {
     kill(pid_, SIGKILL);
   }
   int status = 0;
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  rusage usage{};
+  while (wait4(pid_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   pid_ = -1;
+  output_.max_rss = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
   output_.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return output_;
 }
 
 Output run(Process::Options options) { return Process(std::move(options)).finish(); }
+
+uid_t unprivileged_user() {
+  // One for each test program: the number of processes is counted by user.
+  return geteuid() == 0 ? 100000 + static_cast<uid_t>(getpid()) : 0;
+}
 
 std::string program() {
   const char* path = std::getenv("PF_PROGRAM");

@@ -17,6 +17,7 @@ struct Output {
   int code = -1;  // exit code, or 128 + signal
   std::string out, err;
   bool timed_out = false;  // killed by us after the limit
+  uint64_t max_rss = 0;    // bytes of memory at most, of the program's own process
 };
 
 /// A fresh folder below /tmp, removed at the end.
@@ -43,6 +44,7 @@ class Process {
     std::filesystem::path folder = ".";
     std::map<std::string, std::string> environment;  // added to ours
     uid_t uid = 0;                                   // dropped to when not 0
+    uint64_t processes = 0;  // that its user may have (RLIMIT_NPROC), and with them it; 0: as we may
   };
   explicit Process(Options options);
   ~Process();
@@ -67,6 +69,9 @@ class Process {
 
 /// Runs to the end.
 Output run(Process::Options options);
+/// A user who is nobody else, for programs that could do harm if the sandbox failed; 0 where we are no root,
+/// and such a user already.
+uid_t unprivileged_user();
 /// The program under test; its build folder's `bin/`.
 std::string program();
 
