@@ -122,6 +122,7 @@ class Attempt {
   std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
   Reads reads;
+  std::map<std::string, std::string> programs;  // that were run before: their files by name
 
  private:
   uint64_t logged_ = 0;

@@ -452,6 +452,13 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
   spec.write.push_back({caller.work_folder.string()});
   for (const auto& entry : caller.grants.write) add_grant(spec.write, entry, caller);
   fill_environment(spec.environment, caller);
+  // A program that was run before needs no look at files: its folders are made, its file is found.
+  if (const auto known = attempt.programs.find(asked->name);
+      known != attempt.programs.end() && !asked->file && !asked->folder) {
+    spec.folder = caller.work_folder.string();
+    spec.file = known->second;
+    return then(std::make_shared<Running>(request.attempt, std::move(*asked)), std::move(request.answer));
+  }
   asio::post(attempt.hall.pool(), [held = request.attempt, asked = std::move(*asked), then = std::move(then),
                                    answer = std::move(request.answer),
                                    guard = asio::make_work_guard(attempt.hall.loop)]() mutable {
@@ -462,6 +469,7 @@ void launch(Request request, std::function<void(std::shared_ptr<Running>, Sessio
                       answer = std::move(answer), prepared = std::move(prepared)]() mutable {
       if (!held->open) return;
       if (!prepared) return answer(tl::unexpected(std::move(prepared.error())));
+      if (!asked.file) held->programs.emplace(asked.name, asked.program.spec.file);
       then(std::make_shared<Running>(held, std::move(asked)), std::move(answer));
     });
   });

@@ -148,7 +148,7 @@ tl::expected<int, Errors> run(const RunOptions& options, Observer& observer) {
   auto work = asio::make_work_guard(loop);
 
   (*writer)->begin_run(record, [&] { runner.start(); });
-  loop.run();
+  worker::run_awake(loop, **supervisor);
   loop.restart();
 
   RunFinished finished;

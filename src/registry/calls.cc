@@ -53,6 +53,12 @@ std::string_view key(Permission permission) {
 
 std::span<const Call> calls() { return all(); }
 
+bool is_quick(const Call& call) {
+  if (call.place != Place::core || !call.replies) return false;
+  return call.name.starts_with("fs.") || call.name.starts_with("env.") || call.name.starts_with("secret.") ||
+         call.name == "time.now";
+}
+
 int find(std::string_view name) {
   int index = 0;
   for (const Call& call : all()) {

@@ -65,5 +65,8 @@ struct Call {
 std::span<const Call> calls();
 /// Its index, or -1.
 int find(std::string_view name);
+/// Whether the core answers a call at once, or after a look at a file: then waiting awake costs less than
+/// going to sleep and being woken.
+bool is_quick(const Call& call);
 
 }  // namespace pf::registry

@@ -10,6 +10,7 @@
 #include "worker/link.h"
 #include "worker/pool.h"
 #include "worker/remote.h"
+#include "worker/tuning.h"
 
 namespace pf::worker {
 
@@ -110,6 +111,9 @@ void Hub::launcher_lost(const std::string& why) {
 }
 
 // ---- turns
+
+void Hub::stay_awake() { awake_until_ = now() + kAwake; }
+bool Hub::awake() const { return now() < awake_until_; }
 
 void Hub::flush_later(std::shared_ptr<Link> link) {
   dirty_.push_back(std::move(link));

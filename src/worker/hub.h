@@ -57,6 +57,10 @@ class Hub final : public std::enable_shared_from_this<Hub>, private Launcher::Ev
   /// A new shim with `socket` as its end; errors `worker.start`.
   Result<void> launch_shim(UniqueFd socket, bool confined);
 
+  /// A call was answered after which another one may follow at once.
+  void stay_awake();
+  bool awake() const;
+
   void flush_later(std::shared_ptr<Link> link);
   void announce_later(std::shared_ptr<Remote> worker);
   void room_later(std::shared_ptr<PoolCore> pool);
@@ -77,6 +81,8 @@ class Hub final : public std::enable_shared_from_this<Hub>, private Launcher::Ev
   void need_turn();
   void end_turn();
   std::vector<std::shared_ptr<PoolCore>> pools() const;
+
+  SteadyTime awake_until_{};
 
   asio::io_context& loop_;
   Options options_;

@@ -22,13 +22,11 @@ inline constexpr int kProgramFds = 4;
 /// shim -> core.
 struct ShimReport {
   enum class Kind : uint32_t {
-    started = 1,  // pid
-    failed = 2,   // error, step: the program did not start; the shim is idle again
-    exited = 3,   // status, cpu_us, max_rss: all that it had started is gone; the shim is idle again
+    failed = 1,  // error, step: the program did not start; the shim is idle again
+    exited = 2,  // status, cpu_us, max_rss: all that it had started is gone; the shim is idle again
   } kind = Kind::failed;
   /// Which part of a start failed.
   enum class Step : uint32_t { request, folder, grant, confine, fork, exec } step = Step::request;
-  int32_t pid = 0;
   int32_t status = 0;    // as waitpid gives it
   int32_t error = 0;     // errno
   uint32_t grant = 0;    // with Step::grant: the index of the path, reads before writes

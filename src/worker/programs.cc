@@ -185,7 +185,7 @@ void ShimPrograms::take(const std::shared_ptr<Shim>& shim) {
     if (n < 0 && errno == EAGAIN) return read_reports(shim);
     if (n != static_cast<ssize_t>(sizeof report)) return lost(shim);
     const auto run = shim->run.lock();
-    if (!run || report.kind == ShimReport::Kind::started) continue;
+    if (!run) continue;
     if (report.kind == ShimReport::Kind::failed) {
       run->end.error = start_error(report, run->program.spec);
     } else {

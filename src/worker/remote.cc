@@ -324,6 +324,7 @@ void Remote::take_call(cbor::Reader& in, uint64_t items) {
     outstanding_.push_back(static_cast<uint32_t>(request));
   }
   queue_.front().heard = true;
+  if (registry::is_quick(calls[call])) hub_.stay_awake();
   announce();
   if (state_ != State::ready || pool_ == nullptr) return;
   pool_->host_call(queue_.front().job.id, static_cast<uint32_t>(request), static_cast<int>(call), arguments);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <deque>
@@ -18,10 +19,13 @@
 #include <string>
 
 #include "base/cbor.h"
+#include "registry/calls.h"
 #include "registry/frames.h"
 #include "vm/vm.h"
 #include "worker/confine.h"
+#include "worker/patience.h"
 #include "worker/protocol.h"
+#include "worker/tuning.h"
 
 namespace pf::worker {
 namespace {
@@ -48,6 +52,22 @@ class Socket {
       if (errno == EAGAIN) return;
       if (errno != EINTR) leave(0);
     }
+  }
+
+  /// Reads at least something, staying awake for a moment where that pays.
+  void receive_soon() {
+    if (patience_.pays()) {
+      const auto until = std::chrono::steady_clock::now() + kAnswer;
+      const size_t before = end_ - begin_;
+      bool came = false;
+      while (!came && std::chrono::steady_clock::now() < until) {
+        receive(false);
+        came = end_ - begin_ != before;
+      }
+      patience_.went(came);
+      if (came) return;
+    }
+    receive(true);
   }
 
   /// The next whole frame, or an empty view; valid until receive().
@@ -94,6 +114,7 @@ class Socket {
   std::string buffer_;
   size_t begin_ = 0;
   size_t end_ = 0;
+  Patience patience_;
 };
 
 vm::Load read_load(cbor::Reader& in) {
@@ -147,6 +168,7 @@ class Server final : public vm::Host {
     w.unsigned_integer(request);
     w.integer(call);
     w.raw(arguments);
+    soon_ = registry::is_quick(registry::calls()[static_cast<size_t>(call)]);
     if (auto sendable = check(out_); !sendable) {
       if (request != 0)
         replies_.push_back({request, tl::unexpected(std::move(sendable.error()))});
@@ -172,7 +194,11 @@ class Server final : public vm::Host {
 
   vm::Reply wait() override {
     while (replies_.empty()) {
-      socket_.receive(true);
+      if (soon_)
+        socket_.receive_soon();
+      else
+        socket_.receive(true);
+      soon_ = false;
       take_frames();
     }
     vm::Reply reply = std::move(replies_.front());
@@ -368,6 +394,7 @@ class Server final : public vm::Host {
   std::string out_;
   uint64_t epoch_ = 0;
   bool running_ = false;
+  bool soon_ = false;  // the call that was sent last is a quick one
 };
 
 [[noreturn]] void refuse_to_run(const Error& error) {

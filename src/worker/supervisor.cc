@@ -1,9 +1,13 @@
 #include "worker/supervisor.h"
 
+#include <sched.h>
+
 #include "base/json.h"
 #include "worker/guardian_launcher.h"
+#include "worker/patience.h"
 #include "worker/programs_impl.h"
 #include "worker/supervise.h"
+#include "worker/tuning.h"
 
 namespace pf::worker {
 namespace {
@@ -50,6 +54,7 @@ class HubSupervisor final : public Supervisor {
   }
   Programs& programs() override { return *programs_; }
   const Json& sandbox() const override { return sandbox_; }
+  bool awake() const override { return hub_->awake(); }
 
  private:
   std::shared_ptr<Hub> hub_;
@@ -61,6 +66,21 @@ class HubSupervisor final : public Supervisor {
 
 std::unique_ptr<Supervisor> supervise(std::shared_ptr<Hub> hub, Json sandbox) {
   return std::make_unique<HubSupervisor>(std::move(hub), std::move(sandbox));
+}
+
+void run_awake(asio::io_context& loop, const Supervisor& supervisor) {
+  Patience patience;
+  while (loop.run_one() > 0) {
+    while (supervisor.awake() && !loop.stopped() && patience.pays()) {
+      const auto begun = std::chrono::steady_clock::now();
+      size_t came = 0;
+      while (came == 0 && supervisor.awake()) {
+        came = loop.poll();
+        if (came == 0) sched_yield();
+      }
+      patience.went(came > 0 && std::chrono::steady_clock::now() - begun < kSoon);
+    }
+  }
 }
 
 Result<std::unique_ptr<Supervisor>> Supervisor::start(asio::io_context& loop, Options options) {

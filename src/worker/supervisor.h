@@ -106,9 +106,14 @@ class Supervisor {
   virtual std::unique_ptr<Pool> pool(const Package& package, Client& client) = 0;
   /// Runs programs, below the same guardian. Lives as long as the supervisor.
   virtual Programs& programs() = 0;
+  /// Whether the next event is expected so soon that the loop should not sleep before it; see run_awake().
+  virtual bool awake() const = 0;
   /// What the OS sandbox of workers has in force, as probed in a worker: {seccomp, landlock_abi, …}; see
   /// sandbox.h.
   virtual const Json& sandbox() const = 0;
 };
+
+/// Runs the loop as its run() does, but does not sleep while the supervisor expects a call at once.
+void run_awake(asio::io_context& loop, const Supervisor& supervisor);
 
 }  // namespace pf::worker

@@ -22,6 +22,14 @@ inline constexpr Milliseconds kRevoke{10};
 inline constexpr Milliseconds kSettle{5};
 /// How often jobs that came back ask anew for a place.
 inline constexpr Milliseconds kBacklog{10};
+/// How long the core stays awake after a quick call for the next one: longer than it takes to wake a worker.
+/// On an idle machine being woken takes some 10 µs, on a virtual one 80 µs and more: many times what such a
+/// call takes.
+inline constexpr std::chrono::microseconds kAwake{150};
+/// How long a worker waits awake for the answer of a quick call, from a core that is awake.
+inline constexpr std::chrono::microseconds kAnswer{30};
+/// Staying awake pays where something comes as soon as this.
+inline constexpr std::chrono::microseconds kSoon{50};
 /// Loading an extension: parsing its modules, nothing of it runs.
 inline constexpr Milliseconds kLoadLimit{60000};
 
