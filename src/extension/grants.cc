@@ -257,10 +257,24 @@ api::Grants make_grants(const Permissions& permissions, const Json& config,
   };
   hosts(permissions.http, grants.http);
   hosts(permissions.git, grants.git);
-  for (const auto& program : permissions.programs)
-    grants.programs.push_back({program.name, program.network, program.confined});
-  grants.env = permissions.env;
-  grants.secrets = permissions.secrets;
+  // What another instance's outputs name is none of these.
+  const auto names = [&](const std::string& entry) {
+    std::vector<std::string> out;
+    for (auto& text : expand(entry, config, surroundings.from_outputs)) {
+      if (text.from == nullptr) out.push_back(std::move(text.text));
+    }
+    return out;
+  };
+  for (const auto& program : permissions.programs) {
+    for (auto& name : names(program.name))
+      grants.programs.push_back({std::move(name), program.network, program.confined});
+  }
+  for (const auto& entry : permissions.env) {
+    for (auto& name : names(entry)) grants.env.push_back(std::move(name));
+  }
+  for (const auto& entry : permissions.secrets) {
+    for (auto& name : names(entry)) grants.secrets.push_back(std::move(name));
+  }
   grants.shm = permissions.shm;
   grants.pty = permissions.pty;
   return grants;

@@ -40,9 +40,10 @@ struct Surroundings {
 
 /// What the permissions come to for one instance. `config` is its checked configuration (JSON object, paths
 /// absolute). An expression grants nothing where its value is not set, is empty, or holds control characters;
-/// a list grants each text in it. A value that came from other instances grants no host, and a path only
-/// below the project (but not the state folder) or the work folder of one of these instances; such an entry
-/// is not `literal`. Never fails: what is no plain text in the end grants nothing.
+/// a list grants each text in it. A value that came from other instances grants no host, program,
+/// variable or secret, and a path only below the project (but not the state folder) or the work folder of one
+/// of these instances; such an entry is not `literal`. Never fails: what is no plain text in the end grants
+/// nothing.
 api::Grants make_grants(const Permissions& permissions, const Json& config, const Surroundings& surroundings);
 
 /// What an extension may do, one phrase an entry, such as `reads the file or folder in its config field

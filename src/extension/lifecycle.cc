@@ -22,6 +22,7 @@ worker::Job begin_job(uint64_t id, frames::JobKind kind, Milliseconds soft, cons
   job.items = kHeadItems;
   job.hard = soft.count() == 0 ? Milliseconds(0) : soft + kGrace;
   job.calls = limits.calls;
+  job.memory = limits.memory;
   cbor::Writer w(job.body);
   w.unsigned_integer(static_cast<uint64_t>(kind));
   w.unsigned_integer(count(soft));

@@ -107,6 +107,17 @@ bool Remote::reply(uint64_t job, uint32_t request, const Result<std::string>& va
   }
   frames::finish(out, start);
   link_->touched();
+  // What a worker leaves lying takes the core's memory, not its own.
+  const uint64_t most = std::max<uint64_t>(queue_.front().job.memory, 2 * uint64_t{frames::kMaxFrame});
+  if (out.size() > most) {
+    Error error;
+    error.code = "limit.memory";
+    error.message = "answers of host calls that the extension has not taken fill more than its " +
+                    format_bytes(most) + " of memory";
+    error.hint = "take what a call returns before the next ones are made: forge.async.map with a small limit";
+    error.retryable = false;
+    die(Done::Status::failed, std::move(error));
+  }
   return true;
 }
 

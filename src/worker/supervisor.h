@@ -31,7 +31,8 @@ struct Job {
   std::string body;      // encoded items of a run frame after the epoch: JobKind and soft_ms, cpu_ms, …
   uint32_t items = 0;    // how many items `body` holds
   Milliseconds hard{0};  // SIGKILL so long after the job's start; 0 = never
-  uint32_t calls = 64;   // host calls that wait for their replies at once; no worker of ours makes more
+  uint64_t memory = 256ULL << 20;  // bytes of answers that it has not taken: more end it
+  uint32_t calls = 64;  // host calls that wait for their replies at once; no worker of ours makes more
 };
 
 /// What came of a job.

@@ -64,6 +64,30 @@ TEST(Grants, ConfigValuesAreReplaced) {
   EXPECT_THAT(read_grants({"${config[\"a b\"]}"}, config), ElementsAre("/ab"));
 }
 
+TEST(Grants, NamesMayComeFromTheConfiguration) {
+  Permissions permissions;
+  permissions.programs = {{"${config.binary}", true}, {"sh", false}};
+  permissions.env = {"${config.variables}", "HOME"};
+  permissions.secrets = {"${config.prefix}_TOKEN"};
+  const Json config = {{"binary", "tofu"}, {"variables", {"A", "B"}}, {"prefix", "PROD"}};
+  const auto grants = make_grants(permissions, config, around({}));
+  ASSERT_EQ(grants.programs.size(), 2U);
+  EXPECT_EQ(grants.programs[0].name, "tofu");
+  EXPECT_TRUE(grants.programs[0].network);
+  EXPECT_EQ(grants.programs[1].name, "sh");
+  EXPECT_THAT(grants.env, ElementsAre("A", "B", "HOME"));
+  EXPECT_THAT(grants.secrets, ElementsAre("PROD_TOKEN"));
+  // Nothing where it is not set, or came from another instance.
+  const auto unset = make_grants(permissions, Json::object(), around({}));
+  EXPECT_EQ(unset.programs.size(), 1U);
+  EXPECT_THAT(unset.env, ElementsAre("HOME"));
+  EXPECT_THAT(unset.secrets, IsEmpty());
+  const auto foreign = make_grants(permissions, config, around({"binary", "variables", "prefix"}));
+  EXPECT_EQ(foreign.programs.size(), 1U);
+  EXPECT_THAT(foreign.env, ElementsAre("HOME"));
+  EXPECT_THAT(foreign.secrets, IsEmpty());
+}
+
 TEST(Grants, AListGrantsEachTextInIt) {
   const Json config = {{"hosts", {"a.org", "b.org:8443", 3, nullptr, {{"x", "c.org"}}, {"d.org"}}}};
   EXPECT_THAT(http_grants({"${config.hosts}"}, config), ElementsAre("a.org", "b.org:8443"));
