@@ -55,7 +55,7 @@ class ProgramFilter {
  public:
   /// Errors: `sandbox.unavailable`.
   static Result<ProgramFilter> build(bool network);
-  /// Async-signal-safe: for the child of vfork. Needs no_new_privs. 0, or -1 with errno.
+  /// On the calling thread and all that descends from it. Needs no_new_privs. 0, or -1 with errno.
   int install() const;
 
  private:

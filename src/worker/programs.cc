@@ -73,9 +73,14 @@ Result<UniqueFd> memory_file(std::string_view content) {
 
 /// One shim, idle or with a program.
 struct ShimPrograms::Shim {
-  Shim(asio::io_context& loop, int fd, bool is_confined) : socket(loop, fd), confined(is_confined) {}
+  Shim(asio::io_context& loop, int fd, const Program& first)
+      : socket(loop, fd), confined(first.confined), network(first.spec.network) {}
+  /// A shim confines itself as far as its programs have in common: it serves one kind of them.
+  bool serves(const Program& program) const {
+    return confined == program.confined && (!confined || network == program.spec.network);
+  }
   asio::posix::stream_descriptor socket;
-  bool confined;
+  bool confined, network;
   std::weak_ptr<Run> run;
 
   bool send(ShimRequest::Kind kind, const int* fds = nullptr) {
@@ -149,9 +154,9 @@ void ShimPrograms::close() {
 
 // ---- shims
 
-Result<std::shared_ptr<ShimPrograms::Shim>> ShimPrograms::shim(bool confined) {
+Result<std::shared_ptr<ShimPrograms::Shim>> ShimPrograms::shim(const Program& program) {
   for (size_t i = idle_.size(); i-- > 0;) {
-    if (idle_[i]->confined != confined) continue;
+    if (!idle_[i]->serves(program)) continue;
     auto found = std::move(idle_[i]);
     idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
     return found;
@@ -160,10 +165,10 @@ Result<std::shared_ptr<ShimPrograms::Shim>> ShimPrograms::shim(bool confined) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
     return not_started(std::string("no sockets for a program: ") + strerror(errno));
   }
-  auto made = std::make_shared<Shim>(loop_, fds[0], confined);
+  auto made = std::make_shared<Shim>(loop_, fds[0], program);
   UniqueFd theirs(fds[1]);
   if (!launch_) return not_started("the run has ended");
-  if (auto launched = launch_(std::move(theirs), confined); !launched)
+  if (auto launched = launch_(std::move(theirs), program.confined); !launched)
     return tl::unexpected(launched.error());
   read_reports(made);
   return made;
@@ -268,7 +273,7 @@ Result<void> ShimPrograms::begin(Run& run) {
     if (fcntl(ours[i].get(), F_SETFL, O_NONBLOCK) != 0)
       return not_started(std::string("fcntl: ") + strerror(errno));
   }
-  auto with = shim(run.program.confined);
+  auto with = shim(run.program);
   if (!with) return tl::unexpected(std::move(with.error()));
   const int fds[kProgramFds] = {content->get(), theirs[0].get(), theirs[1].get(), theirs[2].get()};
   if (!(*with)->send(ShimRequest::Kind::run, fds)) {

@@ -32,7 +32,7 @@ class ShimPrograms final : public Programs, public std::enable_shared_from_this<
   struct Shim;
   struct Run;
 
-  Result<std::shared_ptr<Shim>> shim(bool confined);
+  Result<std::shared_ptr<Shim>> shim(const Program& program);
   Result<void> begin(Run& run);
   void read_reports(const std::shared_ptr<Shim>& shim);
   void take(const std::shared_ptr<Shim>& shim);

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,8 @@ struct Start {
   char* const* environment;
   int folder;
   int in, out, err;
-  int ruleset;                  // -1: unconfined
-  const ProgramFilter* filter;  // null: unconfined
+  int ruleset;  // -1: unconfined
+  bool confined;
   uint64_t file_size;
   pid_t parent;
   volatile int error;
@@ -66,7 +67,7 @@ void child(Start& start) {
     const rlimit limit{start.file_size, start.file_size};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) give_up(Step::confine);
   }
-  if (start.filter != nullptr) {
+  if (start.confined) {
     rlimit processes{};
     if (getrlimit(RLIMIT_NPROC, &processes) != 0) give_up(Step::confine);
     if (processes.rlim_cur != RLIM_INFINITY) {
@@ -77,7 +78,6 @@ void child(Start& start) {
     }
   }
   if (start.ruleset >= 0 && ProgramRules::restrict_self(start.ruleset) != 0) give_up(Step::confine);
-  if (start.filter != nullptr && start.filter->install() != 0) give_up(Step::confine);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -233,6 +233,20 @@ class Shim {
     tell(report);
   }
 
+  /// The filter of its programs, on itself: they inherit it, and it costs more to make than a program to
+  /// start. What a shim does itself passes it. The core asks one shim for one kind of program only.
+  bool filter_self(bool network) {
+    if (filtered_) {
+      errno = EINVAL;
+      return *filtered_ == network;
+    }
+    const auto& filter = network ? filters_.online : filters_.offline;
+    errno = ENOSYS;
+    if (!filter || filter->install() != 0) return false;
+    filtered_ = network;
+    return true;
+  }
+
   bool start(UniqueFd (&fds)[kProgramFds]) {
     if (program_ > 0) return false;
     for (const UniqueFd& fd : fds) {
@@ -258,9 +272,8 @@ class Shim {
     start.parent = getpid();
     UniqueFd ruleset;
     if (options_.confined) {
-      const auto& filter = spec.network ? filters_.online : filters_.offline;
-      if (!filter) return fail(Step::confine, ENOSYS), true;
-      start.filter = &*filter;
+      if (!filter_self(spec.network)) return fail(Step::confine, errno), true;
+      start.confined = true;
       uint32_t grant = 0;
       ruleset = rules_.make(spec, grant);
       if (!ruleset && grant != UINT32_MAX) return fail(Step::grant, errno, grant), true;
@@ -281,6 +294,7 @@ class Shim {
   const ShimOptions& options_;
   const ProgramFilters& filters_;
   ProgramRules rules_;
+  std::optional<bool> filtered_;  // which filter it has taken on itself
   pid_t program_ = -1;
   bool scoped_ = false;
 };
