@@ -252,8 +252,7 @@ class Reading {
     }
     if (problem.msg.starts_with(YAML::ErrorMsg::INVALID_ESCAPE)) {
       // yaml-cpp names one byte, which of a longer character is no text.
-      const std::string escaped =
-          problem.msg.substr(std::string_view(YAML::ErrorMsg::INVALID_ESCAPE).size());
+      const std::string escaped = problem.msg.substr(std::string_view(YAML::ErrorMsg::INVALID_ESCAPE).size());
       const bool ascii = escaped.size() == 1 && escaped[0] > 0x20 && escaped[0] < 0x7f;
       message = ascii ? "found an unknown escape in double-quoted text: \\" + escaped
                       : "found a backslash in double-quoted text before a character that has no escape";
