@@ -60,7 +60,7 @@ class Machine final : public Vm {
   Host* host = nullptr;
   uint32_t next_request = 1;
   uint32_t open_calls = 0;  // sent, and their replies not taken yet
-  Error error;  // what raise_error() raises
+  Error error;              // what raise_error() raises
   Encoder encoder;
   std::string encoded;  // arguments on their way out
   std::string scratch;
