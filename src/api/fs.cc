@@ -63,6 +63,9 @@ Result<std::string> perform(Attempt& attempt, const std::vector<GrantedPath>& pa
     auto result = work(places, &attempt.stop);
     // Of a copy or move, what cannot be written is the second path.
     culprit = paths.size() > 1 && !result && result.error().message.starts_with("cannot write") ? 1 : 0;
+    // Who catches the error goes on because nothing was there.
+    if (!result && result.error().code == "os.enoent" && paths[culprit].permission == Permission::read)
+      Found(attempt, paths[culprit].place)("exists", "absent");
     return result;
   } catch (const std::exception& e) {
     return fail("os.enomem", std::string("a file operation failed: ") + e.what(),
@@ -197,7 +200,7 @@ void append(Request request) {
 void exists(Request request) {
   run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
     return answer_with(at.folder.exists(at.path), [&](bool there) {
-      found("info", there ? "there" : "absent");
+      found("exists", there ? "there" : "absent");
       return encode(there);
     });
   });
@@ -277,7 +280,7 @@ void glob(Request request) {
         if (rest.empty()) {  // no wildcard: the path itself
           auto there = at.folder.exists(at.path);
           if (!there) return tl::unexpected(there.error());
-          noted("info", *there ? "there" : "absent");
+          noted("exists", *there ? "there" : "absent");
           return encode(*there ? std::vector<std::string>{shown.empty() ? "." : shown}
                                : std::vector<std::string>{});
         }

@@ -19,7 +19,8 @@ namespace pf::api {
 /// The things that are read, by the word that the record has for them:
 ///   file      a path; version: `sha256:…` of a file, `tree:…` of a folder with all that is in it, or
 ///   `absent` names     a folder, or a pattern of forge.fs.glob; version: `sha256:…` of the names, one a line
-///   info      a path; version: what forge.fs.stat or exists said
+///   exists    a path; version: `there` or `absent`
+///   info      a path; version: what forge.fs.stat said
 ///   env       an environment variable; version: `sha256:…` of its value, or `absent`
 ///   secret    a secret; version: `hmac:…` of its value, by the state folder's own key
 ///   git       an address or path, with `#ref`; version: the commit, where the ref was one

@@ -137,7 +137,7 @@ std::string version_in(std::string_view text) {
       }
       return version;
     }
-    at = std::max(at, end == at ? at : end - 1);
+    at = end - 1;
   }
   return {};
 }

@@ -54,11 +54,13 @@ TEST_F(Reading, OfFilesIsNotedWithTheirDigests) {
   project.write("data/one.txt", "one");
   project.write("data/two.txt", "two");
   const auto found = run(
-      "forge.fs.read(P .. '/data/one.txt'); forge.fs.exists(P .. '/data/none'); forge.fs.list(P .. '/data')\n"
+      "forge.fs.read(P .. '/data/one.txt'); forge.fs.exists(P .. '/data/one.txt'); forge.try(forge.fs.read, "
+      "P .. '/data/none'); forge.fs.list(P .. '/data')\n"
       "forge.fs.glob(P .. '/data/*.txt'); forge.fs.copy(P .. '/data/two.txt', 'mine'); forge.fs.read('mine')",
       "permissions: {read: ['{P}/data']}\n");
-  EXPECT_THAT(found, ElementsAre("file P/data/one.txt " + sha("one"), "file P/data/two.txt " + sha("two"),
-                                 "info P/data/none absent", "names P/data " + sha("one.txt\ntwo.txt"),
+  EXPECT_THAT(found, ElementsAre("exists P/data/none absent", "exists P/data/one.txt there",
+                                 "file P/data/one.txt " + sha("one"), "file P/data/two.txt " + sha("two"),
+                                 "names P/data " + sha("one.txt\ntwo.txt"),
                                  "names P/data/*.txt " + sha("one.txt\ntwo.txt")));
 }
 
