@@ -27,12 +27,28 @@ struct RunStarted {
   const std::vector<InstanceInfo>* instances = nullptr;  // lives as long as the run
   const Json* sandbox = nullptr;
   std::string log_file;  // where the run's log lines are kept
+  std::string profile;   // empty: none
+  bool resumed = false;  // goes on with an earlier run, whose id it keeps
+  uint32_t max_parallel = 0;
+  /// By index: how long each took when it last succeeded; 0: not known. Null: nothing is known.
+  const std::vector<Milliseconds>* expected = nullptr;
+  /// What each waits for, by index; lives as long as the run. Null: not told.
+  const std::vector<std::vector<uint32_t>>* upstream = nullptr;
+};
+
+/// A for_each over outputs was expanded: RunStarted::instances has grown by `count`, from `first` on.
+struct Expanded {
+  uint32_t group;
+  uint32_t first;
+  uint32_t count;
+  WallTime time;
 };
 
 struct InstanceStarted {
   uint32_t index;
   uint32_t attempt;
   WallTime time;
+  std::string_view why = {};  // `never succeeded before`, `region: a -> b at prod.yaml:14:7`; lines
 };
 
 struct AttemptFailed {
@@ -53,6 +69,21 @@ struct InstanceFinished {
   const Error* error;            // null when there is none
   std::string_view blocked_by;   // address; for blocked and skipped
   std::string_view work_folder;  // where a failed attempt's files were kept; else empty
+  uint64_t cpu_us = 0;           // of all attempts
+  uint64_t peak_bytes = 0;       // of memory
+  WallTime cached_at{};          // when it last ran; for cached
+  std::string_view why = {};     // why it ran, or why not; lines
+};
+
+/// What a hook did.
+struct HookRan {
+  WallTime time;
+  std::string_view stage;     // `before_instance`
+  int64_t index;              // of the instance; -1: the pipeline's
+  std::string_view script;    // path
+  std::string_view decision;  // `none`, `skip`, `config`, `retry`, `veto`, `failed`
+  std::string_view text;      // the reason, or what changed; may be empty
+  Milliseconds duration;
 };
 
 enum class LogLevel : uint8_t { debug, info, warn, error };
@@ -87,7 +118,9 @@ struct RunFinished {
   Milliseconds duration;
   const std::vector<state::InstanceRecord>* instances;  // in index order
   uint32_t refused_calls;
-  std::string command;  // what to type to go on, or empty
+  std::string command;                 // what to type to go on, or empty
+  WallTime oldest{};                   // of the cached results; epoch 0: none was cached
+  std::string_view first_failed = {};  // address; empty: nothing failed
 };
 
 /// Receives a run's events.
@@ -101,6 +134,8 @@ class Observer {
   virtual void on(const LogLine&) = 0;
   virtual void on(const Progress&) = 0;
   virtual void on(const Refused&) = 0;
+  virtual void on(const Expanded&) {}
+  virtual void on(const HookRan&) {}
   virtual void on(const RunFailure&) = 0;
   virtual void on(const RunFinished&) = 0;
   /// A tick about ten times a second while a run goes on, for what redraws.

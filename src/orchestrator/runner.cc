@@ -151,13 +151,14 @@ uint32_t Runner::running() const {
 
 double Runner::random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
-Scheduler::Offer Runner::offer(uint32_t instance, uint32_t attempt, bool may_start, Error& error) {
+Scheduler::Offer Runner::offer(uint32_t instance, uint32_t attempt, bool may_start,
+                               Scheduler::Answer& answer) {
   Section& section = section_of(instance);
-  Scheduler::Offer answer{};
-  if (!bootstrapped(instance, section, may_start, answer, error)) return answer;
+  Scheduler::Offer offer{};
+  if (!bootstrapped(instance, section, may_start, offer, answer.error)) return offer;
   if (section.prepared != instance) {
-    answer = prepare(instance, attempt, section, error);
-    if (answer != Scheduler::Offer::taken) return answer;
+    offer = prepare(instance, attempt, section, answer.error);
+    if (offer != Scheduler::Offer::taken) return offer;
     section.prepared = instance;
   }
   if (!section.pool->offer(section.job, may_start)) return Scheduler::Offer::no_room;
@@ -167,14 +168,14 @@ Scheduler::Offer Runner::offer(uint32_t instance, uint32_t attempt, bool may_sta
   return Scheduler::Offer::taken;
 }
 
-// False: the instance has to wait for its section's bootstrap, or fails with it; `answer` says which.
-bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& answer,
+// False: the instance has to wait for its section's bootstrap, or fails with it; `offer` says which.
+bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& offer,
                           Error& error) {
   using State = Section::Bootstrap;
   if (section.bootstrap == State::none || section.bootstrap == State::done) return true;
   if (section.bootstrap == State::failed) {
     error = section.error;
-    answer = Scheduler::Offer::refused;
+    offer = Scheduler::Offer::refused;
     return false;
   }
   if (section.bootstrap == State::needed) {
@@ -187,7 +188,7 @@ bool Runner::bootstrapped(uint32_t instance, Section& section, bool may_start, S
   if (!section.bootstrap_offered) {
     section.bootstrap_offered = section.pool->offer(section.bootstrap_job, may_start);
   }
-  answer = Scheduler::Offer::no_room;
+  offer = Scheduler::Offer::no_room;
   return false;
 }
 

@@ -103,7 +103,8 @@ class Runner final : private Scheduler::Actions,
   };
 
   // Scheduler::Actions
-  Scheduler::Offer offer(uint32_t instance, uint32_t attempt, bool may_start, Error& error) override;
+  Scheduler::Offer offer(uint32_t instance, uint32_t attempt, bool may_start,
+                         Scheduler::Answer& answer) override;
   uint32_t running() const override;
   void conclude(uint32_t instance, InstanceResult result, uint32_t attempts, const Error* error,
                 int64_t cause) override;
@@ -124,7 +125,7 @@ class Runner final : private Scheduler::Actions,
   const Json* of(uint32_t instance) override;
   Result<std::string> secret(std::string_view name) override { return secrets_.get(name); }
 
-  bool bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& answer,
+  bool bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& offer,
                     Error& error);
   void bootstrap_done(Section& section, worker::Done done);
   Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Error& error);

@@ -41,17 +41,24 @@ void Scheduler::pump() {
     while (!queue.empty() && !stopped_) {
       const uint32_t instance = queue.front();
       Item& item = items_[instance];
-      Error error;
+      Answer answer;
       const Offer offer =
-          actions_.offer(instance, item.attempt, actions_.running() < options_.max_parallel, error);
+          actions_.offer(instance, item.attempt, actions_.running() < options_.max_parallel, answer);
       if (offer == Offer::no_room) break;
       queue.pop_front();
       switch (offer) {
         case Offer::taken: item.phase = Phase::attempting; break;
+        case Offer::wait: item.phase = Phase::preparing; break;
+        case Offer::reuse:
+          conclude(instance, answer.result, answer.attempts,
+                   answer.error.code.empty() ? nullptr : &answer.error, -1);
+          break;
         case Offer::skip: conclude(instance, InstanceResult::skipped, 0, nullptr, -1); break;
-        case Offer::refused: conclude(instance, InstanceResult::failed, item.attempt - 1, &error, -1); break;
+        case Offer::refused:
+          conclude(instance, InstanceResult::failed, item.attempt - 1, &answer.error, -1);
+          break;
         case Offer::expired:
-          conclude(instance, InstanceResult::timed_out, item.attempt - 1, &error, -1);
+          conclude(instance, InstanceResult::timed_out, item.attempt - 1, &answer.error, -1);
           break;
         case Offer::no_room: break;
       }
@@ -89,7 +96,7 @@ void Scheduler::attempt_ended(uint32_t instance, AttemptEnd end) {
 }
 
 void Scheduler::ready_again(uint32_t instance) {
-  if (items_[instance].phase != Phase::backing_off) return;
+  if (items_[instance].phase != Phase::backing_off && items_[instance].phase != Phase::preparing) return;
   make_ready(instance);
   pump();
 }
@@ -191,7 +198,7 @@ void Scheduler::stop() {
   for (auto& queue : ready_) queue.clear();
   for (uint32_t i = 0; i < items_.size(); ++i) {
     const Phase phase = items_[i].phase;
-    if (phase == Phase::ready || phase == Phase::backing_off) {
+    if (phase == Phase::ready || phase == Phase::backing_off || phase == Phase::preparing) {
       conclude(i, InstanceResult::cancelled, items_[i].attempt - 1, nullptr, -1);
     }
   }

@@ -29,9 +29,16 @@ class Scheduler {
   enum class Offer : uint8_t {
     taken,    // attempt_ended() will follow
     no_room,  // offer it again when pump() is called next
-    skip,     // its `when` is false
+    wait,     // something has to be done before: ready_again() will follow, and it is offered again
+    reuse,    // it need not run: Answer says how it ended earlier
+    skip,     // its `when` is false, or a hook says so
     refused,  // it cannot run: error says why; never retried
     expired,  // its deadline has passed: error says so
+  };
+  struct Answer {
+    Error error;                                     // refused, expired; and of a reused failure
+    InstanceResult result = InstanceResult::cached;  // reuse
+    uint32_t attempts = 0;                           // reuse: that it took
   };
 
   /// What the scheduler asks of the world.
@@ -39,7 +46,7 @@ class Scheduler {
    public:
     virtual ~Actions() = default;
     /// Starts an attempt (1-based). With may_start false the attempt may only wait behind a running one.
-    virtual Offer offer(uint32_t instance, uint32_t attempt, bool may_start, Error& error) = 0;
+    virtual Offer offer(uint32_t instance, uint32_t attempt, bool may_start, Answer& answer) = 0;
     /// How many attempts run now, those offered but not begun included where they will run side by side.
     virtual uint32_t running() const = 0;
     /// The instance's final result; `cause` is the upstream that blocked or skipped it, or -1. Once for each
@@ -65,6 +72,7 @@ class Scheduler {
   /// Offers what is ready while there is room. Call it when room may have come.
   void pump();
   void attempt_ended(uint32_t instance, AttemptEnd end);
+  /// A delay or what it waited for (Offer::wait) is over.
   void ready_again(uint32_t instance);
   /// Nothing more starts: what is ready or backs off is cancelled, what waits for it blocked. Running
   /// attempts end as they do.
@@ -76,7 +84,7 @@ class Scheduler {
   bool failed() const { return failed_; }
 
  private:
-  enum class Phase : uint8_t { waiting, ready, attempting, backing_off, concluded };
+  enum class Phase : uint8_t { waiting, ready, preparing, attempting, backing_off, concluded };
   struct Item {
     uint32_t missing = 0;  // upstream instances that are not concluded
     uint32_t attempt = 1;  // the one that runs or comes next

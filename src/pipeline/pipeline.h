@@ -36,12 +36,76 @@ struct RetryPolicy {
   std::vector<std::string> never_on;
 };
 
+/// `cache:` of an instance: whether an unchanged success is taken for a new one.
+struct CachePolicy {
+  enum class Kind : uint8_t {
+    automatic,  // as extension.yaml has it; there: yes, unless something that it read has no version
+    always,     // also where something that it read has no version
+    never,
+    max_age,  // `always`, while the success is no older than max_age
+  };
+  Kind kind = Kind::automatic;
+  Milliseconds max_age{0};
+};
+
 struct Settings {
+  static constexpr uint32_t kNoPool = UINT32_MAX;
   uint32_t max_attempts = 1;
   std::optional<RetryPolicy> retry;  // none: attempts follow each other at once
   Milliseconds timeout{0};           // of an attempt; 0 = none
+  Milliseconds deadline{0};          // of the instance over all its attempts; 0 = none
+  CachePolicy cache;
+  int32_t priority = 0;     // higher goes first
+  uint32_t pool = kNoPool;  // index into Pipeline::pools
   bool allow_failure = false;
+  bool protect = false;         // destroy refuses it
+  bool finally = false;         // cleans up: runs whatever became of what it waits for
+  bool destroy_failed = false;  // on_failure: destroy, when it has failed for good
   std::vector<std::string> tags;
+};
+
+/// One of core.pools: instances of a pool share its places.
+struct Pool {
+  std::string name;
+  uint32_t size = 1;
+  Node at;
+};
+
+enum class HookStage : uint8_t {
+  before_pipeline,
+  after_plan,
+  before_instance,
+  on_retry,
+  after_instance,
+  on_error,
+  after_pipeline,
+};
+std::string_view to_text(HookStage stage);
+
+/// One entry of `hooks:`, in core or in an instance.
+struct Hook {
+  HookStage stage = HookStage::before_pipeline;
+  std::filesystem::path script;  // absolute; it exists
+  Node at;                       // the script's text, for positions
+  Node permissions;              // as written; Kind::null where there are none
+  Milliseconds timeout{60'000};
+  bool allow_failure = false;
+};
+
+/// One entry of core.moved: what was `from` is now `to`; both are addresses.
+struct Move {
+  std::string from, to;
+  Node at;
+};
+
+/// Where a secret, or the passphrase that keeps secret outputs, comes from.
+struct SecretSource {
+  enum class Kind : uint8_t { environment, file, command };
+  Kind kind = Kind::environment;
+  std::string name;                  // of the variable
+  std::filesystem::path file;        // absolute
+  std::vector<std::string> command;  // argv
+  Node at;
 };
 
 /// One instance after for_each was expanded.
@@ -56,6 +120,8 @@ struct Instance {
   Node limits;                 // expressions evaluated; Kind::null where there are none
   uint32_t each = UINT32_MAX;  // index into Pipeline::each, or none
   uint32_t settings = 0;       // index into Pipeline::settings (shared by many)
+  uint32_t hooks = 0;          // index into Pipeline::hooks (shared by many); 0 holds none
+  bool group = false;  // a for_each over outputs: it stands for what expand() will make of it, and never runs
 };
 
 struct Each {
@@ -67,11 +133,13 @@ struct Section {
   std::string type;
   Node at;  // the key
   bool sequential = false;
+  uint32_t max_parallel = 0;  // of this section; 0: no limit of its own
 };
 
 struct LoadOptions {
   std::filesystem::path file;  // as the user typed it
   std::string pipeline;        // `--pipeline`; may be empty when the file holds one
+  std::string profile;         // `--profile`; may be empty
   std::vector<std::pair<std::string, std::string>> variables;  // `--var k=v`, v is YAML
   std::function<const char*(const std::string&)> environment;  // getenv by default; read while loading only
 };
@@ -83,9 +151,17 @@ class Pipeline {
   std::filesystem::path file;
   std::filesystem::path folder;  // of the file, absolute: the project
   uint32_t max_parallel = 16;
-  bool degraded_sandbox = false;    // core.sandbox: degraded
-  std::vector<Section> sections;    // in written order
-  std::vector<Instance> instances;  // in written order, section by section
+  std::string profile;            // the one that is in force; may be empty
+  Milliseconds deadline{0};       // core.deadline; 0 = none
+  bool degraded_sandbox = false;  // core.sandbox: degraded
+  std::vector<Pool> pools;
+  std::vector<Move> moved;
+  std::map<std::string, SecretSource> secrets;  // core.secrets.values, by the secret's name
+  std::optional<SecretSource> passphrase;       // core.secrets.passphrase
+  std::vector<Hook> core_hooks;                 // core.hooks, in written order
+  std::vector<std::vector<Hook>> hooks{1};      // of instances; the first is empty
+  std::vector<Section> sections;                // in written order
+  std::vector<Instance> instances;              // in written order, section by section
   std::vector<Settings> settings;
   std::vector<Each> each;
   std::unique_ptr<Document> document;
@@ -139,6 +215,16 @@ struct Evaluated {
   std::vector<FromOutputs> from_outputs;
 };
 Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs& outputs, Document& scratch);
+/// Makes the instances of a group (Instance::group), whose upstream has concluded: they are appended to
+/// `pipeline.instances`, wait for nothing, and nothing waits for them but, by way of the group, who waits for
+/// it. Returns how many. Errors `expression.*`, `pipeline.*`: nothing was appended.
+Result<uint32_t> expand(Pipeline& pipeline, uint32_t group, Outputs& outputs);
+/// The same with keys and values that were expanded before: a JSON list of [key, value], as expansion() has
+/// it.
+Result<uint32_t> expand_again(Pipeline& pipeline, uint32_t group, const Json& expansion);
+/// What expand() made of a group: its instances are [first, first + count).
+Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
+
 /// The value of `when:`; true where there is none.
 Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
 

@@ -66,7 +66,13 @@ struct InstanceRecord {
   uint64_t cpu_us = 0;
   uint64_t peak_bytes = 0;
   std::string reads = {};  // JSON text: a list of what its last attempt read (api/reads.h); empty when
-                           // nothing. Kept apart: only Reader::reads gives it
+                           // nothing. Kept apart: only Reader::reads and latest give it
+  // What a success was made of, so that a later run can tell whether anything has changed; latest gives it.
+  std::string config = {};   // CBOR: the normalised configuration, secrets as keyed digests
+  std::string context = {};  // JSON text: what else counts, the same for many instances
+  std::string sealed = {};   // outputs with their secrets, encrypted (vault.h); empty when they hold none
+  int64_t row = 0;           // of this record in the store, as Reader has it
+  std::string run = {};      // id of the run that it belongs to, as Reader::latest has it
 };
 
 /// Holds the state folder exclusively (OFD lock and `lock` file that says who) while it lives.

@@ -30,9 +30,9 @@ std::unique_ptr<pipeline::Pipeline> load(const std::string& yaml) {
 /// A world without workers: attempts end when the test says so.
 class FakeWorld : public Scheduler::Actions {
  public:
-  Offer offer(uint32_t instance, uint32_t attempt, bool may_start, Error& error) override {
+  Offer offer(uint32_t instance, uint32_t attempt, bool may_start, Scheduler::Answer& answer) override {
     if (answers.count(instance) != 0 && answers[instance] != Offer::taken) {
-      if (answers[instance] == Offer::refused) error.code = "config.type";
+      if (answers[instance] == Offer::refused) answer.error.code = "config.type";
       return answers[instance];
     }
     if (!may_start) return Offer::no_room;
