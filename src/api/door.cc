@@ -119,27 +119,6 @@ asio::thread_pool& Hall::pool() {
   return *pool_;
 }
 
-std::optional<std::string> Hall::program_version(const std::string& file) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return std::nullopt;
-  Known now{info.st_dev,
-            info.st_ino,
-            static_cast<uint64_t>(info.st_size),
-            info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
-            {}};
-  {
-    std::lock_guard lock(known_mutex_);
-    const auto found = known_.find(file);
-    if (found != known_.end() && found->second.same(now)) return found->second.version;
-  }
-  auto content = read_file(file);
-  if (!content) return std::nullopt;
-  now.version = text_version(*content);
-  std::lock_guard lock(known_mutex_);
-  known_[file] = now;
-  return now.version;
-}
-
 services::Http& Hall::http() {
   if (!http_) {
     services::Http::Options options;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,7 +55,9 @@ struct Caller {
   uint32_t attempt = 1;
   Grants grants;
   std::vector<std::string>
-      derived{};               // granted paths that what was read already explains: no inputs of their own
+      derived{};  // granted paths that what was read already explains: no inputs of their own
+  /// Paths that its configuration names, with the versions that they had: read, whatever it does with them.
+  std::vector<std::pair<std::string, std::optional<std::string>>> inputs{};
   uint32_t calls = 64;         // that may be under way at once; also programs of process.start
   uint64_t log = 16ULL << 20;  // bytes of log lines and progress that it may send; see log_cost()
   /// Ends the attempt with this error, for what it did. Called at most once, from inside Session::call.

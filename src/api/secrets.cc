@@ -72,7 +72,7 @@ std::optional<std::string> Secrets::version(std::string_view value) {
     auto kept = read_file(key_file_, kKeyBytes);
     if (kept && kept->size() == kKeyBytes) {
       key_ = std::move(*kept);
-    } else if (!kept && kept.error().code == "os.enoent") {
+    } else if (may_make_key_ && !kept && kept.error().code == "os.enoent") {
       std::string made(kKeyBytes, '\0');
       const bool drawn = ::getrandom(made.data(), made.size(), 0) == static_cast<ssize_t>(made.size());
       if (drawn && write_file(key_file_, made, true, 0600)) key_ = std::move(made);

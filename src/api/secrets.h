@@ -19,8 +19,11 @@ class Secrets {
   Result<std::string> get(std::string_view name);
   /// From now on the value is masked. Error `secret.short`.
   Result<void> mark(std::string_view value);
-  /// Where the key of version() is kept; the file is made when it is first needed.
-  void set_key_file(std::filesystem::path file) { key_file_ = std::move(file); }
+  /// Where the key of version() is kept; the file is made when it is first needed, if it may be.
+  void set_key_file(std::filesystem::path file, bool may_make = true) {
+    key_file_ = std::move(file);
+    may_make_key_ = may_make;
+  }
   /// `hmac:…` of a value, so that a change shows and the value does not: by a random key of the state folder.
   /// Nothing where there is no key file, or it can be neither read nor made.
   std::optional<std::string> version(std::string_view value);
@@ -29,6 +32,7 @@ class Secrets {
  private:
   Mask mask_;
   std::filesystem::path key_file_;
+  bool may_make_key_ = true;
   std::string key_;
 };
 

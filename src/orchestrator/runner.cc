@@ -216,7 +216,7 @@ Scheduler::Offer Runner::prepare(uint32_t instance, uint32_t attempt, Section& s
       error = wanted.error();
       return Scheduler::Offer::refused;
     }
-    if (!*wanted) return Scheduler::Offer::skip;
+    if (!wanted->value_or(true)) return Scheduler::Offer::skip;
   }
   Attempt made;
   made.number = attempt;

@@ -415,6 +415,7 @@ Evaluator::Outcome Evaluator::reference(const Template& form, const Reference& r
     for (uint32_t i = 0; i < reference.count; ++i) producers_.push_back(reference.first + i);
   }
   const auto one = [&](uint32_t instance, Node& value) {
+    if (!outputs_->known(instance)) return Outcome::unknown;
     const Json* outputs = outputs_->of(instance);
     if (outputs == nullptr) {
       return report(Outcome::missing, "expression.missing",
