@@ -86,7 +86,7 @@ class Streams;
 class Attempt {
  public:
   Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {
-    for (const auto& [path, version] : caller.inputs) reads.add("file", path, version);
+    for (const auto& input : caller.inputs) reads.add(input.what, input.name, input.version);
     for (const std::string& path : caller.derived) reads.wrote(path);
   }
 

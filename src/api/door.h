@@ -56,8 +56,13 @@ struct Caller {
   Grants grants;
   std::vector<std::string>
       derived{};  // granted paths that what was read already explains: no inputs of their own
-  /// Paths that its configuration names, with the versions that they had: read, whatever it does with them.
-  std::vector<std::pair<std::string, std::optional<std::string>>> inputs{};
+  /// What it reads in any case: paths that its configuration names, and inputs that its manifest declares.
+  struct Input {
+    std::string what;  // as api/reads.h has it: `file`, `inputs`
+    std::string name;
+    std::optional<std::string> version;
+  };
+  std::vector<Input> inputs{};
   uint32_t calls = 64;         // that may be under way at once; also programs of process.start
   uint64_t log = 16ULL << 20;  // bytes of log lines and progress that it may send; see log_cost()
   /// Ends the attempt with this error, for what it did. Called at most once, from inside Session::call.

@@ -104,22 +104,21 @@ std::vector<const state::InstanceRecord*> History::others() const {
   return out;
 }
 
-bool History::is_laborious(uint32_t instance, const Making& making, api::Versions& versions) const {
-  uint64_t bytes = 0;
-  const auto add = [&](const std::string& path) {
-    const uint64_t more = versions.effort(path);
-    bytes = more > kLarge ? kLarge + 1 : std::min(bytes + more, kLarge + 1);
-  };
-  for (const std::string& path : making.inputs) add(path);
+std::vector<std::string> History::to_read(uint32_t instance, const Making& making,
+                                          api::Versions& versions) const {
+  std::vector<std::string> paths = making.inputs;
   const state::InstanceRecord* before = last(instance);
-  if (before == nullptr || before->reads.empty()) return bytes > kLarge;
-  const auto reads = parse_json(before->reads);
-  if (!reads || !reads->is_array()) return bytes > kLarge;
-  for (const Json& read : *reads) {
-    const std::string what = read.value("what", "");
-    if (what == "file" || what == "program" || what == "inputs") add(read.value("name", ""));
+  if (before != nullptr && !before->reads.empty()) {
+    const auto reads = parse_json(before->reads);
+    for (const Json& read : reads && reads->is_array() ? *reads : Json::array()) {
+      const std::string what = read.value("what", "");
+      if (what == "file" || what == "program") paths.push_back(read.value("name", ""));
+    }
   }
-  return bytes > kLarge;
+  uint64_t bytes = 0;
+  for (const std::string& path : paths) bytes += std::min(versions.effort(path), kLarge);
+  if (bytes < kLarge) paths.clear();
+  return paths;
 }
 
 void History::compare_reads(const state::InstanceRecord& last, const Making& making, bool need_versions,
@@ -168,10 +167,9 @@ void History::compare_reads(const state::InstanceRecord& last, const Making& mak
   }
 }
 
-Verdict History::judge(uint32_t instance, const Making& making, std::string_view context,
+Verdict History::judge(const state::InstanceRecord* before, const Making& making, std::string_view context,
                        const CachePolicy& cache, api::Versions& versions, WallTime now) const {
   Verdict verdict;
-  const state::InstanceRecord* before = last(instance);
   if (before == nullptr) {
     verdict.reason = "it has never succeeded";
     return verdict;

@@ -56,12 +56,14 @@ class History {
   std::vector<const state::InstanceRecord*> others() const;
   bool empty() const { return records_.empty(); }
 
-  /// `context` is what counts beside the configuration, as JSON text (Project::context). Reads files where
-  /// the last attempt did. `cache` is what holds for the instance; `now` counts for max_age.
-  Verdict judge(uint32_t instance, const Making& making, std::string_view context,
+  /// Whether `last`, a success (null: there was none), may be taken for a new one. `context` is what counts
+  /// beside the configuration (Preparation::context). Reads files where the attempt did. `cache` is what
+  /// holds for the instance; `now` counts for max_age.
+  Verdict judge(const state::InstanceRecord* last, const Making& making, std::string_view context,
                 const pipeline::CachePolicy& cache, api::Versions& versions, WallTime now) const;
-  /// Whether judge() would have to read so much that it should not be done on the loop's thread.
-  bool is_laborious(uint32_t instance, const Making& making, api::Versions& versions) const;
+  /// The files and folders that judge() and a new attempt have to read, where that is too much for the loop's
+  /// thread; else none.
+  std::vector<std::string> to_read(uint32_t instance, const Making& making, api::Versions& versions) const;
 
  private:
   void compare_reads(const state::InstanceRecord& last, const Making& making, bool need_versions,

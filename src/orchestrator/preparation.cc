@@ -26,7 +26,7 @@ Preparation::Preparation(const Project& project, api::Secrets& secrets, pipeline
   for (const auto& section : pipeline_.sections) {
     const Loaded& loaded = project.extensions.at(section.type);
     loaded_.push_back(&loaded);
-    contexts_.push_back(to_json_text({{"package", "sha256:" + loaded.package.digest}}));
+    contexts_.push_back(R"({"package":"sha256:)" + loaded.package.digest + R"(")");
   }
 }
 
@@ -102,9 +102,12 @@ Result<void> Preparation::patch(uint32_t instance, const Json& changes, Making& 
 }
 
 std::string Preparation::context(uint32_t instance, const std::string& hooks) const {
-  const std::string& plain = contexts_[pipeline_.instances[instance].section];
-  if (hooks.empty()) return plain;
-  return plain.substr(0, plain.size() - 1) + ",\"hooks\":\"sha256:" + hooks + "\"}";
+  const auto& written = pipeline_.instances[instance];
+  std::string out = contexts_[written.section];
+  if (!hooks.empty()) out += R"(,"hooks":"sha256:)" + hooks + '"';
+  // Names of stacks hold nothing that JSON would have to escape.
+  out += R"(,"stack":")" + (written.at.find("stack") != nullptr ? written.stack : pipeline_.stack + "-*");
+  return out += "\"}";
 }
 
 pipeline::CachePolicy Preparation::cache(uint32_t instance) const {
