@@ -10,13 +10,15 @@ namespace pf::pipeline {
 namespace {
 
 const std::vector<std::string> kCoreKeys = {
-    "stack", "engine", "order", "execution_defaults", "extension_defaults", "variables", "sandbox"};
-constexpr std::string_view kLaterCoreKeys[] = {"hooks",    "profiles", "secrets", "deadline",
-                                               "pools",    "moved",    "include", "permissions",
-                                               "bakeries", "limits",   "finally", "cache"};
-const std::vector<std::string> kDefaultKeys = {"max_attempts", "timeout", "max_parallel", "retry"};
-constexpr std::string_view kLaterDefaultKeys[] = {"deadline", "cache",      "priority",
-                                                  "pool",     "on_failure", "limits"};
+    "stack",     "engine",  "order", "execution_defaults", "extension_defaults",
+    "variables", "sandbox", "pools", "deadline",           "hooks",
+    "moved",     "secrets"};
+constexpr std::string_view kLaterCoreKeys[] = {"profiles", "include", "permissions", "bakeries",
+                                               "limits",   "finally", "cache"};
+const std::vector<std::string> kDefaultKeys = {"max_attempts", "timeout",  "max_parallel",
+                                               "retry",        "deadline", "cache",
+                                               "priority",     "pool",     "on_failure"};
+constexpr std::string_view kLaterDefaultKeys[] = {"limits"};
 
 template <class Keys>
 bool contains(const Keys& keys, std::string_view key) {
@@ -122,7 +124,9 @@ void Loader::read_core(const Node& core, const Node& body) {
     read_variables(nullptr);
     return;
   }
+  if (const Node* secrets = core.find("secrets"); secrets != nullptr) note_secret_variables(*secrets);
   read_variables(core.find("variables"));
+  if (const Node* pools = core.find("pools"); pools != nullptr) read_pools(*pools);
   for (const Entry& entry : core.map()) {
     const std::string_view key = entry.key.string();
     const std::string path = "core." + std::string(key);
@@ -160,12 +164,20 @@ void Loader::read_core(const Node& core, const Node& body) {
     } else if (key == "order") {
       read_order(entry.value, body);
     } else if (key == "execution_defaults") {
-      read_execution_defaults(entry.value);
+      read_execution_defaults(entry.value, body);
     } else if (key == "extension_defaults") {
       read_extension_defaults(entry.value, body);
+    } else if (key == "deadline") {
+      if (auto value = read_duration(entry.value, path, nullptr)) pipeline_.deadline = *value;
+    } else if (key == "hooks") {
+      read_hooks(entry.value, path, true, nullptr, pipeline_.core_hooks);
+    } else if (key == "moved") {
+      read_moved(entry.value);
+    } else if (key == "secrets") {
+      read_secrets(entry.value);
     } else if (contains(kLaterCoreKeys, key)) {
       not_supported(entry.key, path);
-    } else if (key != "variables") {
+    } else if (key != "variables" && key != "pools") {
       unknown_key(entry.key, "core", kCoreKeys);
     }
   }
@@ -199,7 +211,7 @@ void Loader::read_order(const Node& node, const Node& body) {
   }
 }
 
-void Loader::read_execution_defaults(const Node& node) {
+void Loader::read_execution_defaults(const Node& node, const Node& body) {
   const std::string path = "core.execution_defaults";
   if (node.is_null()) return;
   if (node.kind != Kind::map) return wrong_type(node, path, "a mapping");
@@ -214,8 +226,17 @@ void Loader::read_execution_defaults(const Node& node) {
     } else if (key == "retry") {
       read_retry(entry.value, here, nullptr, defaults);
     } else if (key == "max_parallel") {
-      if (auto value = read_integer(entry.value, here, 1, 10'000, nullptr))
-        pipeline_.max_parallel = static_cast<uint32_t>(*value);
+      read_max_parallel(entry.value, here, body);
+    } else if (key == "deadline") {
+      read_deadline(entry.value, here, nullptr, defaults);
+    } else if (key == "cache") {
+      read_cache(entry.value, here, nullptr, defaults);
+    } else if (key == "priority") {
+      read_priority(entry.value, here, nullptr, defaults);
+    } else if (key == "pool") {
+      read_pool(entry.value, here, nullptr, defaults);
+    } else if (key == "on_failure") {
+      read_on_failure(entry.value, here, nullptr, defaults);
     } else if (contains(kLaterDefaultKeys, key)) {
       not_supported(entry.key, here);
     } else {

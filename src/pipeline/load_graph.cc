@@ -55,6 +55,7 @@ void Loader::link() {
   if (errors_.empty()) {
     reverse_edges();
     find_cycle();
+    if (finally_) check_finally();
   }
   edge_places_ = {};
 }
@@ -241,16 +242,20 @@ void Loader::settle(uint32_t instance, std::vector<Wait>& waits) {
     place.column = wait.column;
     return place;
   };
-  const uint32_t section = pipeline_.instances[instance].section;
-  if (instance > 0) {
-    const bool same = pipeline_.instances[instance - 1].section == section;
-    if (same ? pipeline_.sections[section].sequential : sequential_) {
-      Wait wait;
-      wait.upstream = instance - 1;
-      wait.line = pipeline_.instances[instance].at.line;
-      wait.column = pipeline_.instances[instance].at.column;
-      waits.push_back(wait);
+  // `order` does not count what is finally: that waits for all the others, so nobody can wait for it.
+  if (!finally_ || !pipeline_.settings[pipeline_.instances[instance].settings].finally) {
+    const uint32_t section = pipeline_.instances[instance].section;
+    if (ordered_ != UINT32_MAX) {
+      const bool same = pipeline_.instances[ordered_].section == section;
+      if (same ? pipeline_.sections[section].sequential : sequential_) {
+        Wait wait;
+        wait.upstream = ordered_;
+        wait.line = pipeline_.instances[instance].at.line;
+        wait.column = pipeline_.instances[instance].at.column;
+        waits.push_back(wait);
+      }
     }
+    ordered_ = instance;
   }
   if (waits.size() > 1) {
     std::stable_sort(waits.begin(), waits.end(),
@@ -341,6 +346,26 @@ void Loader::reverse_edges() {
   std::vector<uint32_t> next(links_.downstream_start.begin(), links_.downstream_start.end() - 1);
   for (uint32_t i = 0; i < count; ++i) {
     for (const Edge& edge : pipeline_.upstream(i)) links_.downstream[next[edge.upstream]++] = i;
+  }
+}
+
+/// What cleans up runs when the others are over, so that these cannot wait for it.
+void Loader::check_finally() {
+  const auto is_finally = [&](uint32_t i) {
+    return pipeline_.settings[pipeline_.instances[i].settings].finally;
+  };
+  for (uint32_t i = 0; i < pipeline_.instances.size(); ++i) {
+    if (is_finally(i)) continue;
+    for (uint32_t at = links_.upstream_start[i]; at < links_.upstream_start[i + 1]; ++at) {
+      const uint32_t upstream = links_.upstream[at].upstream;
+      if (!is_finally(upstream)) continue;
+      Where where = document().where(pipeline_.instances[i].at, pipeline_.address(i));
+      std::tie(where.line, where.column) = edge_places_[at];
+      report("graph.finally",
+             pipeline_.address(i) + " waits for " + pipeline_.address(upstream) +
+                 ", which is finally: it runs when all that is not is over",
+             "remove the dependency, or write finally: true here as well", std::move(where));
+    }
   }
 }
 

@@ -45,14 +45,16 @@ void Loader::read_sections(const Node& body) {
     if (entry.key.string() != "core") read_section(entry);
   }
   check_stacks();
+  check_moved();
 }
 
 void Loader::read_section(const Entry& entry) {
   const std::string type(entry.key.string());
   const auto index = static_cast<uint32_t>(pipeline_.sections.size());
   const auto order = section_order_.find(entry.key.string());
-  pipeline_.sections.push_back(
-      {type, entry.key, order == section_order_.end() ? sequential_ : order->second});
+  const auto limit = section_limits_.find(entry.key.string());
+  pipeline_.sections.push_back({type, entry.key, order == section_order_.end() ? sequential_ : order->second,
+                                limit == section_limits_.end() ? 0 : limit->second});
   incomplete_.push_back(false);
   sections_.emplace(entry.key.string(), index);
   if (!is_identifier(type) ||
@@ -79,6 +81,11 @@ void Loader::read_section(const Entry& entry) {
 Loader::Keys Loader::split(const Node& node, const std::string& path, std::vector<Entry>& config) {
   Keys keys;
   using Id = InstanceKey::Id;
+  const auto setting = [&](const Node*& key, const Node& value) {
+    key = &value;
+    keys.has_settings = true;
+    keys.settings_vary = keys.settings_vary || value.computed;
+  };
   for (const Entry& entry : node.map()) {
     const InstanceKey* const own = find_instance_key(entry.key.string());
     if (own == nullptr) {
@@ -91,13 +98,21 @@ Loader::Keys Loader::split(const Node& node, const std::string& path, std::vecto
       case Id::depends_on: keys.depends_on = &entry.value; break;
       case Id::when: keys.when = &entry.value; break;
       case Id::for_each: keys.for_each = &entry.value; break;
-      case Id::tags: keys.tags = &entry.value; break;
-      case Id::max_attempts: keys.max_attempts = &entry.value; break;
-      case Id::retry: keys.retry = &entry.value; break;
-      case Id::timeout: keys.timeout = &entry.value; break;
-      case Id::allow_failure: keys.allow_failure = &entry.value; break;
+      case Id::tags: setting(keys.tags, entry.value); break;
+      case Id::max_attempts: setting(keys.max_attempts, entry.value); break;
+      case Id::retry: setting(keys.retry, entry.value); break;
+      case Id::timeout: setting(keys.timeout, entry.value); break;
+      case Id::allow_failure: setting(keys.allow_failure, entry.value); break;
+      case Id::deadline: setting(keys.deadline, entry.value); break;
+      case Id::cache: setting(keys.cache, entry.value); break;
+      case Id::priority: setting(keys.priority, entry.value); break;
+      case Id::pool: setting(keys.pool, entry.value); break;
+      case Id::protect: setting(keys.protect, entry.value); break;
+      case Id::finally: setting(keys.finally, entry.value); break;
+      case Id::on_failure: setting(keys.on_failure, entry.value); break;
       case Id::permissions: keys.permissions = &entry.value; break;
       case Id::limits: keys.limits = &entry.value; break;
+      case Id::hooks: keys.hooks = &entry.value; break;
       case Id::later: not_supported(entry.key, path + '.' + std::string(entry.key.string())); break;
     }
   }
@@ -159,9 +174,6 @@ void Loader::read_item(uint32_t section, const Node& node, size_t index) {
     wrong_type(*keys.when, path + ".when", "a boolean or an expression",
                "write it as when: \"${var.region == 'us'}\"");
   }
-  const auto varies = [](const Node* value) { return value != nullptr && value->computed; };
-  const bool settings_vary = varies(keys.max_attempts) || varies(keys.retry) || varies(keys.timeout) ||
-                             varies(keys.tags) || varies(keys.allow_failure);
   if (keys.for_each == nullptr) {
     const uint32_t settings = read_item_settings(keys, path, nullptr);
     if (!add_instance(item, keys, config, path, UINT32_MAX, settings)) incomplete_[section] = true;
@@ -177,13 +189,13 @@ void Loader::read_item(uint32_t section, const Node& node, size_t index) {
         keys.name->computed && keys.name->kind == Kind::string ? parse(*keys.name, path + ".name") : nullptr;
     item.group = form == nullptr || !(form->uses(Root::each_key) || form->uses(Root::each_value));
     if (!expansion) incomplete_[section] = true;
-    const uint32_t shared = settings_vary ? 0 : read_item_settings(keys, path, nullptr);
+    const uint32_t shared = keys.settings_vary ? 0 : read_item_settings(keys, path, nullptr);
     bool good = expansion.has_value();
     for (size_t i = 0; good && i < expansion->size(); ++i) {
       pipeline_.each.push_back(std::move((*expansion)[i]));
       const auto each = static_cast<uint32_t>(pipeline_.each.size() - 1);
       const Each copy = pipeline_.each[each];
-      const uint32_t settings = settings_vary ? read_item_settings(keys, path, &copy) : shared;
+      const uint32_t settings = keys.settings_vary ? read_item_settings(keys, path, &copy) : shared;
       good = add_instance(item, keys, config, path, each, settings) && errors_.size() == before;
     }
     if (!good) incomplete_[section] = true;
@@ -313,6 +325,7 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
   }
   instance.config = config;
   if (keys.when != nullptr) instance.when = *keys.when;
+  if (keys.hooks != nullptr) instance.hooks = read_item_hooks(*keys.hooks, path + ".hooks", values);
   instance.each = each;
   instance.settings = settings;
   pipeline_.instances.push_back(std::move(instance));

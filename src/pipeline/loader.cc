@@ -113,8 +113,17 @@ Template* Loader::parse(const Node& text, const std::string& path) {
   }
   for (const Reference& reference : parsed->references) {
     if (reference.root == Root::variable) used_.insert(reference.name);
-    if (reference.root != Root::environment || links_.environment.contains(reference.name)) continue;
+    if (reference.root != Root::environment) continue;
     const std::string name(reference.name);
+    if (const auto secret = secret_variables_.find(name); secret != secret_variables_.end()) {
+      report("expression.secret", "'env." + name + "' is a secret, which is not read as plain text",
+             secret->second.empty() ? "use another variable: this one holds core.secrets.passphrase"
+                                    : "write secret." + secret->second,
+             place_in_text(document(), text, reference.offset, path));
+      unparsed_.insert(text.text);
+      return nullptr;
+    }
+    if (links_.environment.contains(reference.name)) continue;
     const char* value = options_.environment ? options_.environment(name) : std::getenv(name.c_str());
     links_.environment.emplace(name, value == nullptr ? std::nullopt : std::optional<std::string>(value));
   }

@@ -47,8 +47,18 @@ class Loader {
     const Node* retry = nullptr;
     const Node* timeout = nullptr;
     const Node* allow_failure = nullptr;
+    const Node* deadline = nullptr;
+    const Node* cache = nullptr;
+    const Node* priority = nullptr;
+    const Node* pool = nullptr;
+    const Node* protect = nullptr;
+    const Node* finally = nullptr;
+    const Node* on_failure = nullptr;
     const Node* permissions = nullptr;
     const Node* limits = nullptr;
+    const Node* hooks = nullptr;
+    bool has_settings = false;   // some key of Settings
+    bool settings_vary = false;  // with expressions in it
   };
   struct Target {
     uint32_t first = 0;
@@ -67,7 +77,7 @@ class Loader {
   // load_core.cc
   const Node* pick(const Node& root);
   void read_core(const Node& core, const Node& body);
-  void read_execution_defaults(const Node& node);
+  void read_execution_defaults(const Node& node, const Node& body);
   void read_extension_defaults(const Node& node, const Node& body);
   void read_order(const Node& node, const Node& body);
   void read_variables(const Node* declared);
@@ -75,10 +85,33 @@ class Loader {
   void resolve_variables();
   void refuse_unused_variables();
 
+  // load_core_keys.cc
+  void read_pools(const Node& node);
+  void read_max_parallel(const Node& node, const std::string& path, const Node& body);
+  void read_moved(const Node& node);
+  void check_moved();
+  void read_secrets(const Node& node);
+  std::optional<SecretSource> read_secret_source(const Node& node, const std::string& path);
+  void note_secret_variables(const Node& secrets);
+
+  // load_hooks.cc
+  void read_hooks(const Node& node, const std::string& path, bool core, const Each* each,
+                  std::vector<Hook>& hooks);
+  void read_hook(HookStage stage, const Node& node, const std::string& path, const Each* each,
+                 std::vector<Hook>& hooks);
+  bool read_script(const Node& node, const std::string& path, const Each* each, Hook& hook);
+  uint32_t read_item_hooks(const Node& node, const std::string& path, const Each* each);
+
   // load_settings.cc: each reads one key into `settings`, reporting what is wrong with it
   void read_attempts(const Node& node, const std::string& path, const Each* each, Settings& settings);
   void read_timeout(const Node& node, const std::string& path, const Each* each, Settings& settings);
   void read_retry(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_deadline(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_cache(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_priority(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_pool(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_on_failure(const Node& node, const std::string& path, const Each* each, Settings& settings);
+  void read_flag(const Node& node, const std::string& path, const Each* each, bool& flag);
   std::optional<std::vector<std::string>> read_texts(const Node& node, const std::string& path,
                                                      const Each* each);
   std::optional<Milliseconds> read_duration(const Node& node, const std::string& path, const Each* each);
@@ -112,6 +145,7 @@ class Loader {
   void settle(uint32_t instance, std::vector<Wait>& waits);
   void check_values(const Item& item);
   void reverse_edges();
+  void check_finally();
   void find_cycle();
 
   // loader.cc
@@ -143,6 +177,12 @@ class Loader {
   std::vector<std::string> other_sections_;                     // of the file's other pipelines
   bool sequential_ = false;                                     // order: sequential
   std::unordered_map<std::string_view, bool> section_order_;    // order: {type: …}, true is sequential
+  std::unordered_map<std::string_view, uint32_t> section_limits_;  // max_parallel: {type: …}
+  std::unordered_map<std::string, std::string> secret_variables_;  // environment variable -> secret
+  std::unordered_map<const Entry*, uint32_t> hooks_;               // written hooks -> Pipeline::hooks
+  std::unordered_set<std::string> scripts_;                        // of hooks; they exist
+  bool finally_ = false;                                           // some instance has it
+  uint32_t ordered_ = UINT32_MAX;                                  // the last one that `order` counts
   std::vector<Item> items_;
   std::vector<bool> incomplete_;  // sections with a broken item: names may be missing
   IndexTable groups_;             // of items, by section and name

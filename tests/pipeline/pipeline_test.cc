@@ -199,7 +199,7 @@ TEST(Core, RefusesUnknownKeys) {
   EXPECT_EQ(core_errors("zebra: x"),
             "p.yaml:3:5: 'zebra' is no key of core [pipeline.unknown_key]\n"
             "  hint: known keys are: stack, engine, order, execution_defaults, extension_defaults, "
-            "variables, sandbox\n");
+            "variables, sandbox, pools, deadline, hooks, moved, secrets\n");
   EXPECT_EQ(core_errors("execution_defaults: {max_atempts: 3}"),
             "p.yaml:3:26: 'max_atempts' is no key of core.execution_defaults [pipeline.unknown_key]\n"
             "  hint: did you mean 'max_attempts'?\n");
@@ -219,7 +219,7 @@ TEST(Core, RefusesUnknownKeys) {
 }
 
 TEST(Core, RefusesWhatIsNotSupportedYet) {
-  for (const char* key : {"hooks", "profiles", "secrets", "deadline", "pools", "moved", "include"}) {
+  for (const char* key : {"profiles", "include", "permissions", "bakeries", "limits"}) {
     EXPECT_EQ(core_errors(std::string(key) + ": {}"),
               "p.yaml:3:5: '" + std::string(key) +
                   "' is not supported by this version [pipeline.not_supported]\n"
@@ -340,8 +340,7 @@ TEST(Instances, RefuseWrongShapes) {
 }
 
 TEST(Instances, RefuseWhatIsNotSupportedYet) {
-  for (const char* key : {"deadline", "cache", "priority", "pool", "protect", "finally", "on_failure",
-                          "bakery", "hooks", "use"}) {
+  for (const char* key : {"bakery", "use"}) {
     EXPECT_EQ(section_errors("\n    - {name: a, " + std::string(key) + ": 1}\n"),
               "p.yaml:3:17: '" + std::string(key) +
                   "' is not supported by this version [pipeline.not_supported]\n  hint: remove the key\n");
