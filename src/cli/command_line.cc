@@ -233,6 +233,18 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.fail_fast = flag("fail-fast");
+  for (auto& [name, list] : {std::pair("only", &arguments.only), std::pair("skip", &arguments.skip),
+                             std::pair("from", &arguments.from), std::pair("until", &arguments.until)}) {
+    if (given.count(name) != 0) *list = given[name].values;
+  }
+  arguments.force = flag("force");
+  arguments.resume = flag("resume");
+  arguments.dry_run = flag("dry-run");
+  arguments.exit_code = flag("exit-code");
+  if (arguments.resume && arguments.force) {
+    return tl::unexpected(usage("value", "--resume and --force are both given",
+                                "--resume repeats nothing that has succeeded, --force repeats all of it"));
+  }
   arguments.verbose = flag("verbose");
   arguments.quiet = flag("quiet");
   if (arguments.verbose && arguments.quiet) {

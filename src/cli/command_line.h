@@ -30,6 +30,11 @@ struct Arguments {
   bool audit = false;
   bool reads = false;
   bool fail_fast = false;
+  std::vector<std::string> only, skip, from, until;
+  bool force = false;
+  bool resume = false;
+  bool dry_run = false;
+  bool exit_code = false;
   bool verbose = false;
   bool quiet = false;
   std::string log_level;  // empty: not given

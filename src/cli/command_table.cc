@@ -22,6 +22,15 @@ constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and 
 constexpr OptionSpec kReads = {"reads", 0, "", "Show what each instance read instead, with its version", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
+constexpr OptionSpec kOnly = {"only", 0,   "GLOB", "Take only instances TYPE.NAME that match (repeatable)",
+                              "",     true};
+constexpr OptionSpec kSkip = {"skip", 0, "GLOB", "Leave out instances that match (repeatable)", "", true};
+constexpr OptionSpec kFrom = {"from", 0, "GLOB", "Take these and what needs them (repeatable)", "", true};
+constexpr OptionSpec kUntil = {"until", 0, "GLOB", "Take these and what they need (repeatable)", "", true};
+constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", ""};
+constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
+constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
+constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
 constexpr OptionSpec kQuiet = {"quiet", 0, "", "Say only what went wrong", ""};
 constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
@@ -29,9 +38,12 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
                                   "debug|info|warn|error|off"};
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
-constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kFormat,   &kPipeline,
-                                             &kVar,        &kMaxParallel, &kFailFast, &kVerbose,
-                                             &kQuiet,      &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kPreviewOptions[] = {&kOnly,     &kSkip,       &kFrom,     &kUntil,    &kForce,
+                                                 &kExitCode, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
+                                                 &kVar,      &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {
+    &kOnly,   &kSkip,     &kFrom, &kUntil,       &kForce,    &kResume,  &kDryRun, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kVar,  &kMaxParallel, &kFailFast, &kVerbose, &kQuiet,  &kLogLevel,   &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,      &kAudit,  &kReads,    &kExtensions,
@@ -53,13 +65,16 @@ constexpr CommandSpec kCommands[] = {
     {Command::run,
      "run",
      "Check a pipeline and carry it out",
-     "Nothing starts before the whole file has been checked. On a terminal a view shows what\n"
+     "Nothing starts before the whole file has been checked. What has not changed since it last\n"
+     "succeeded is cached: it does not run again. On a terminal a view shows what\n"
      "runs; elsewhere each event is a line. The exit code is 0 when everything succeeded, 1 when\n"
      "something failed, 3 when the input is refused, 4 when another run holds the state.",
      {kFile, kNone},
      kRunOptions,
      "pangeo-forge run prod.yaml\n"
      "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
+     "pangeo-forge run prod.yaml --until 'kubectl.*' --dry-run\n"
+     "pangeo-forge run prod.yaml --resume\n"
      "pangeo-forge run prod.yaml --format json"},
     {Command::validate,
      "validate",
@@ -68,6 +83,22 @@ constexpr CommandSpec kCommands[] = {
      {kFile, kNone},
      kFileOptions,
      "pangeo-forge validate prod.yaml"},
+    {Command::preview,
+     "preview",
+     "Say what a run would do, and why",
+     "Writes nothing and runs nothing. What depends on outputs of what runs is shown as (computed).",
+     {kFile, kNone},
+     kPreviewOptions,
+     "pangeo-forge preview prod.yaml\n"
+     "pangeo-forge preview prod.yaml --only 'terraform.*' --format json\n"
+     "pangeo-forge preview prod.yaml --exit-code || echo something would run"},
+    {Command::why,
+     "why",
+     "Say what has changed in an instance since it last succeeded",
+     "Prints one line for each part that differs: KEY: OLD -> NEW at FILE:LINE:COLUMN. Writes nothing.",
+     {kFile, {"TYPE.NAME", Operand::address}},
+     kFileOptions,
+     "pangeo-forge why prod.yaml terraform.network"},
     {Command::outputs,
      "outputs",
      "Show what the instances put out when they last succeeded",

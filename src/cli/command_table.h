@@ -13,6 +13,8 @@ namespace pf::cli {
 enum class Command : uint8_t {
   run,
   validate,
+  preview,
+  why,
   outputs,
   status,
   logs,

@@ -8,6 +8,8 @@ namespace pf::cli {
 
 int run(const Arguments& arguments, Screen& screen);
 int validate(const Arguments& arguments, Screen& screen);
+int preview(const Arguments& arguments, Screen& screen);
+int why(const Arguments& arguments, Screen& screen);
 int outputs(const Arguments& arguments, Screen& screen);
 int status(const Arguments& arguments, Screen& screen);
 int logs(const Arguments& arguments, Screen& screen);

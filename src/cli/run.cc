@@ -23,6 +23,7 @@ report::Mode mode_of(const Arguments& arguments) {
 }  // namespace
 
 int run(const Arguments& arguments, Screen& screen) {
+  if (arguments.dry_run) return preview(arguments, screen);
   report::ObserverOptions look;
   look.verbose = arguments.verbose;
   look.quiet = arguments.quiet;
@@ -35,6 +36,9 @@ int run(const Arguments& arguments, Screen& screen) {
   options.project = project_options(arguments);
   options.max_parallel = arguments.max_parallel;
   options.fail_fast = arguments.fail_fast;
+  options.selection = selection(arguments);
+  options.force = arguments.force;
+  options.resume = arguments.resume;
   options.command = arguments.line;
   const auto code = orchestrator::run(options, *observer);
   return code ? *code : refuse(screen, arguments, code.error());

@@ -66,10 +66,10 @@ struct RunnerParts {
   const History& history;
   const Earlier* earlier = nullptr;  // of a resumed run
   // Keep outputs that hold secrets, by address; null: there is no passphrase.
-  std::function<Result<std::string>(const std::string& address, std::string_view plain)> seal;
-  std::function<Result<std::string>(const std::string& address, std::string_view sealed)> unseal;
-  std::string run;                   // id
-  Scheduler::Options scheduling;
+  std::function<Result<std::string>(const std::string& address, std::string_view plain)> seal = {};
+  std::function<Result<std::string>(const std::string& address, std::string_view sealed)> unseal = {};
+  std::string run = {};  // id
+  Scheduler::Options scheduling = {};
   bool force = false;                   // nothing is cached
   const ToolVersions* tools = nullptr;  // of all extensions
 };
