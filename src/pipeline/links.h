@@ -37,6 +37,15 @@ struct Pipeline::Links {
   std::vector<uint32_t> downstream;
 
   IndexTable addresses;  // of instances, by section and name
+  /// What a for_each over outputs became.
+  struct Group {
+    uint32_t first = 0;
+    uint32_t count = 0;
+    std::unordered_map<std::string, uint32_t> keys;  // each.key -> instance
+  };
+  std::unordered_map<uint32_t, Group> groups;  // those that were expanded, by their instance
+  IndexTable stacks;                           // of instances, by stack; filled when it is first needed
+  uint32_t stacks_known = 0;                   // how many instances it holds
   std::deque<Template> templates;
   std::unordered_map<const char*, uint32_t> by_text;  // a text in the document -> its template
   std::vector<Variable> variables;

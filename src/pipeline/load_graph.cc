@@ -29,6 +29,7 @@ void Loader::link() {
     const std::string path = type + '.' + (name.kind == Kind::string ? std::string(name.string()) : "?");
     const Node& config = item.count > 0 ? pipeline_.instances[item.first].config : *item.node;
     if (item.count > 0) gather_references(config, path, shared);
+    if (item.for_each != nullptr) gather_references(*item.for_each, path + ".for_each", shared);
     if (item.when != nullptr) {
       gather_references(*item.when, path + ".when", shared);
       const Template* form = item.when->computed ? links_.template_of(*item.when) : nullptr;
@@ -80,6 +81,7 @@ void Loader::gather_references(const Node& node, const std::string& path, std::v
                                         reference.all, true, where);
       reference.first = target.first;
       reference.count = target.count;
+      reference.group = target.count == 1 && pipeline_.instances[target.first].group;
     }
     for (uint32_t i = 0; i < reference.count; ++i) {
       Wait wait;
@@ -142,6 +144,13 @@ Loader::Target Loader::find_target(std::string_view type, std::string_view name,
     return {item.first, item.count, true};
   }
   const uint32_t found = instance_named(name);
+  if (found != IndexTable::kNone && instances[found].group) {
+    // Which keys there are, time will tell: who waits for one of them waits for all.
+    if (key != nullptr || all || !needs_key) return {found, 1, true};
+    report("graph.needs_key", address + " is a for_each, expected one of its instances",
+           "write " + address + "[*] for all of them, or one as " + address + "[\"KEY\"]", std::move(where));
+    return {};
+  }
   if (found != IndexTable::kNone && key == nullptr && !all) return {found, 1, true};
   if (incomplete_[index]) return {};  // its name may be one of those that were refused
   if (found != IndexTable::kNone) {
@@ -318,6 +327,11 @@ void Loader::check_values(const Item& item) {
     const Template* form = links_.template_of(*when);
     if (form == nullptr || !form->is_whole()) when = nullptr;  // reported already
   }
+  if (item.for_each != nullptr) {
+    Document scratch;
+    Evaluator evaluator(links_, document(), scratch, nullptr, nullptr);
+    evaluator.tree(*item.for_each, pipeline_.address(item.first) + ".for_each", errors_);
+  }
   if (!config.computed && when == nullptr) return;
   std::optional<Document> scratch;
   for (uint32_t i = 0; i < item.count; ++i) {
@@ -325,6 +339,7 @@ void Loader::check_values(const Item& item) {
     if (i % kScratchLife == 0) scratch.emplace();
     const size_t before = errors_.size();
     Evaluator evaluator(links_, document(), *scratch, each_of(instance), nullptr);
+    evaluator.each_unknown = item.for_each != nullptr;
     const std::string path = pipeline_.address(instance);
     evaluator.tree(config, path, errors_);
     if (when != nullptr) {

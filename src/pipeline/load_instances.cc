@@ -22,6 +22,10 @@ std::string as_stack_name(std::string_view name) {
   return out;
 }
 
+std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
+
+}  // namespace
+
 std::string keyed_name(std::string_view name, std::string_view key) {
   std::string out(name);
   out += "[\"";
@@ -31,10 +35,6 @@ std::string keyed_name(std::string_view name, std::string_view key) {
   }
   return out += "\"]";
 }
-
-std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
-
-}  // namespace
 
 void Loader::read_sections(const Node& body) {
   size_t items = 0;
@@ -177,6 +177,8 @@ void Loader::read_item(uint32_t section, const Node& node, size_t index) {
   if (keys.for_each == nullptr) {
     const uint32_t settings = read_item_settings(keys, path, nullptr);
     if (!add_instance(item, keys, config, path, UINT32_MAX, settings)) incomplete_[section] = true;
+  } else if (uses(*keys.for_each, path + ".for_each", {Root::instance})) {
+    if (!add_over_outputs(item, keys, config, path)) incomplete_[section] = true;
   } else {
     auto expansion = read_for_each(*keys.for_each, path + ".for_each");
     if (expansion && pipeline_.instances.size() + expansion->size() > kMaxInstances) {
@@ -310,9 +312,11 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
            path);
     return true;
   }
-  auto stack = read_stack(keys, path, values, *name);
+  const bool over_outputs = item.for_each != nullptr;
+  auto stack = over_outputs ? std::optional<std::string>("") : read_stack(keys, path, values, *name);
   if (!stack) return false;
   Instance instance;
+  instance.group = over_outputs;
   instance.section = item.section;
   instance.name = std::move(*name);
   instance.stack = std::move(*stack);
@@ -336,15 +340,6 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
 }
 
 std::optional<std::vector<Each>> Loader::read_for_each(const Node& node, const std::string& path) {
-  const size_t before = errors_.size();
-  if (!prepare(node, path)) {
-    if (errors_.size() > before && errors_.back().code == "expression.not_static") {
-      errors_.back().code = "pipeline.not_supported";
-      errors_.back().message = "for_each over outputs is not supported by this version";
-      errors_.back().hint = "give a list, a mapping or {folders: PATTERN}";
-    }
-    return std::nullopt;
-  }
   auto value = resolve(node, path, nullptr);
   if (!value) return std::nullopt;
   std::vector<Each> out;
@@ -360,16 +355,23 @@ std::optional<std::vector<Each>> Loader::read_for_each(const Node& node, const s
         out.push_back({std::move(match.key), document().make_string(match.value, *pattern)});
       return out;
     }
-    for (const Entry& entry : value->map()) out.push_back({std::string(entry.key.string()), entry.value});
+  }
+  return items_of(*value, path, "a list, a mapping or {folders: PATTERN}");
+}
+
+std::optional<std::vector<Each>> Loader::items_of(const Node& value, const std::string& path,
+                                                  std::string_view expected) {
+  std::vector<Each> out;
+  if (value.kind == Kind::map) {
+    for (const Entry& entry : value.map()) out.push_back({std::string(entry.key.string()), entry.value});
     return out;
   }
-  if (value->kind != Kind::list) {
-    wrong_type(*value, path, "a list, a mapping or {folders: PATTERN}",
-               "write, for example, for_each: [a, b]");
+  if (value.kind != Kind::list) {
+    wrong_type(value, path, expected, "write, for example, for_each: [a, b]");
     return std::nullopt;
   }
   std::unordered_map<std::string, const Node*> keys;
-  for (const Node& item : value->list()) {
+  for (const Node& item : value.list()) {
     std::string key = item.kind == Kind::map ? std::to_string(out.size()) : scalar_text(item);
     if (item.kind == Kind::list || item.is_null()) {
       wrong_type(item, path + '[' + std::to_string(out.size()) + ']',
@@ -390,6 +392,7 @@ void Loader::check_stacks() {
   IndexTable stacks;
   const auto& instances = pipeline_.instances;
   for (uint32_t i = 0; i < instances.size(); ++i) {
+    if (instances[i].group) continue;
     const size_t hash = hash_of(instances[i].stack);
     const uint32_t same =
         stacks.find(hash, [&](uint32_t k) { return instances[k].stack == instances[i].stack; });

@@ -2,6 +2,7 @@
 // Internal to this floor; one thread.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ class Loader {
       : options_(options), pipeline_(pipeline), links_(*pipeline.links) {}
   /// False where errors were found.
   bool run(std::unique_ptr<Document> document);
+  /// expand() and, where `outputs` is null, expand_again() of pipeline.h.
+  Result<uint32_t> expand(uint32_t group, Outputs* outputs, const Json* expansion);
   Errors take_errors();
 
  private:
@@ -34,6 +37,7 @@ class Loader {
     const Node* node = nullptr;
     const Node* depends_on = nullptr;
     const Node* when = nullptr;
+    const Node* for_each = nullptr;  // over outputs: the item is one instance, a group
   };
   /// An item's keys that are the orchestrator's own; null where it has none.
   struct Keys {
@@ -126,6 +130,8 @@ class Loader {
   Keys split(const Node& node, const std::string& path, std::vector<Entry>& config);
   Node merge(std::span<const Entry> own, const Node* defaults, const Node& at);
   std::optional<std::vector<Each>> read_for_each(const Node& node, const std::string& path);
+  std::optional<std::vector<Each>> items_of(const Node& value, const std::string& path,
+                                            std::string_view expected);
   void add_group(Item& item, const Node& node, const std::string& path);
   bool add_instance(Item& item, const Keys& keys, const Node& config, const std::string& path, uint32_t each,
                     uint32_t settings);
@@ -133,6 +139,18 @@ class Loader {
   std::optional<std::string> read_stack(const Keys& keys, const std::string& path, const Each* each,
                                         const std::string& name);
   void check_stacks();
+
+  // expand.cc: for_each over outputs
+  bool uses(const Node& node, const std::string& path, std::initializer_list<Root> roots);
+  bool uses_each(const Node* node, const std::string& path);
+  bool add_over_outputs(Item& item, const Keys& keys, const Node& config, const std::string& path);
+  std::optional<std::vector<Each>> evaluate_items(const Node& node, const std::string& path,
+                                                  Outputs& outputs);
+  std::optional<std::vector<Each>> known_items(const Node& node, const std::string& path,
+                                               const Json& expansion);
+  bool add_children(const Instance& group, const Keys& keys, std::vector<Each> items,
+                    const std::string& path);
+  bool add_stacks(uint32_t first);
 
   // load_graph.cc
   void link();
@@ -190,6 +208,8 @@ class Loader {
   std::vector<std::pair<uint32_t, uint32_t>> edge_places_;  // line and column of each edge, for cycles
 };
 
+/// `name["key"]`.
+std::string keyed_name(std::string_view name, std::string_view key);
 bool is_stack_name(std::string_view name);
 /// The first character of a name that a name may not have, as text; empty where there is none.
 std::string illegal_character(std::string_view name);

@@ -27,11 +27,13 @@ Pipeline::Pipeline() : links(std::make_unique<Links>()) {}
 Pipeline::~Pipeline() = default;
 
 std::span<const Edge> Pipeline::upstream(uint32_t i) const {
+  if (i + 1 >= links->upstream_start.size()) return {};  // of a group: it waited for them
   const uint32_t start = links->upstream_start[i];
   return {links->upstream.data() + start, links->upstream_start[i + 1] - start};
 }
 
 std::span<const uint32_t> Pipeline::downstream(uint32_t i) const {
+  if (i + 1 >= links->downstream_start.size()) return {};
   const uint32_t start = links->downstream_start[i];
   return {links->downstream.data() + start, links->downstream_start[i + 1] - start};
 }
@@ -65,6 +67,7 @@ Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scra
   const Node& config = pipeline.instances[instance].config;
   if (!config.computed && !config.escaped) return config;
   Evaluator evaluator(*pipeline.links, *pipeline.document, scratch, each_of(pipeline, instance), nullptr);
+  evaluator.each_unknown = pipeline.instances[instance].group;
   return evaluator.tree(config, pipeline.address(instance), errors);
 }
 
@@ -88,6 +91,10 @@ Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t ins
   const Node& when = pipeline.instances[instance].when;
   if (when.is_null()) return true;
   if (when.kind == Kind::boolean) return when.boolean;
+  if (pipeline.instances[instance].group) {
+    const Template* form = pipeline.links->template_of(when);
+    if (form != nullptr && (form->uses(Root::each_key) || form->uses(Root::each_value))) return true;
+  }
   const std::string path = pipeline.address(instance) + ".when";
   Document scratch;
   Errors errors;

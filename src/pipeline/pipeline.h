@@ -1,5 +1,5 @@
 // A pipeline file, read, expanded and linked: sections of instances with settings, configuration, and the
-// edges between them. Built once by load(); immutable afterwards and then readable from any thread.
+// edges between them. Built once by load(), grown by expand() alone; readable from any thread in between.
 #pragma once
 
 #include <filesystem>
@@ -218,16 +218,19 @@ struct Evaluated {
 };
 Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs& outputs, Document& scratch);
 /// Makes the instances of a group (Instance::group), whose upstream has concluded: they are appended to
-/// `pipeline.instances`, wait for nothing, and nothing waits for them but, by way of the group, who waits for
-/// it. Returns how many. Errors `expression.*`, `pipeline.*`: nothing was appended.
+/// `pipeline.instances` (and what they need to `each`, `settings` and `hooks`, so that references into these
+/// end), wait for nothing, and nothing waits for them but, by way of the group, who waits for it. Returns how
+/// many; none where the list is empty or null. Nobody else may look at the pipeline meanwhile. Errors
+/// `expression.*`, `pipeline.*`: nothing was appended.
 Result<uint32_t> expand(Pipeline& pipeline, uint32_t group, Outputs& outputs);
 /// The same with keys and values that were expanded before: a JSON list of [key, value], as expansion() has
-/// it.
+/// it. Error `pipeline.expansion` where it is no such list.
 Result<uint32_t> expand_again(Pipeline& pipeline, uint32_t group, const Json& expansion);
 /// What expand() made of a group: its instances are [first, first + count).
 Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
 
-/// The value of `when:`; true where there is none, nothing where it depends on outputs that are not known.
+/// The value of `when:`; true where there is none, and for a group whose `when` reads `each`: its instances
+/// have it, too. Nothing where it depends on outputs that are not known.
 Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
 
 }  // namespace pf::pipeline

@@ -480,9 +480,6 @@ TEST(ForEach, RefusesWhatCannotBeExpanded) {
   EXPECT_EQ(expansion_of("{name: w, for_each: [1, '1']}"),
             "p.yaml:4:31: the item '1' stands twice in t.w.for_each [pipeline.for_each]\n  hint: remove one "
             "of the two\n");
-  EXPECT_EQ(expansion_of("{name: w, for_each: '${t.a.outputs.list}'}"),
-            "p.yaml:4:30: for_each over outputs is not supported by this version [pipeline.not_supported]\n"
-            "  hint: give a list, a mapping or {folders: PATTERN}\n");
   EXPECT_EQ(expansion_of("{name: w, for_each: [{a: 1}, {b: 2}], v: '${each.value.a}'}"),
             "p.yaml:4:51: each.value has no key 'a'; it has: b (where each.key is '1') [expression.missing]\n"
             "  hint: did you mean 'b'?\n");
