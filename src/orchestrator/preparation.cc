@@ -105,6 +105,9 @@ std::string Preparation::context(uint32_t instance, const std::string& hooks) co
   const auto& written = pipeline_.instances[instance];
   std::string out = contexts_[written.section];
   if (!hooks.empty()) out += R"(,"hooks":"sha256:)" + hooks + '"';
+  // A success with other permissions says nothing of these.
+  if (!written.permissions.is_null())
+    out += R"(,"permissions":)" + to_json_text(pipeline::to_json(written.permissions));
   // Names of stacks hold nothing that JSON would have to escape.
   out += R"(,"stack":")" + (written.at.find("stack") != nullptr ? written.stack : pipeline_.stack + "-*");
   return out += "\"}";

@@ -20,7 +20,7 @@ class Preparation {
   /// Lays a hook's changes over a configuration (a JSON object, merged deeply) and checks the result.
   Result<void> patch(uint32_t instance, const Json& changes, Making& making);
   /// What counts beside the configuration, as JSON text: the package, the stack's name where it is not made
-  /// from the instance's (else how it is), and `hooks` that may patch it.
+  /// from the instance's (else how it is), the operator's permissions, and `hooks` that may patch it.
   std::string context(uint32_t instance, const std::string& hooks = {}) const;
   /// What holds for an instance: its own key `cache`, else the manifest's.
   pipeline::CachePolicy cache(uint32_t instance) const;
