@@ -423,6 +423,10 @@ Result<void> read_latest(Connection& connection, const std::string& pipeline,
              "WHERE i.row > (SELECT upto FROM folded) AND i.result = " + success + " ORDER BY i.row DESC")
           .c_str());
   if (!recent) return tl::unexpected(recent.error());
+  auto unfolded = connection.number("SELECT max(row) - (SELECT upto FROM folded) FROM instances");
+  if (!unfolded) return tl::unexpected(unfolded.error());
+  // Growing would touch thrice the memory; what is reserved and not used costs nothing.
+  out.reserve(static_cast<size_t>(std::clamp<int64_t>(*unfolded, 0, 1 << 17)));
   auto done = each(connection, *recent, [&](const Statement& row) -> Result<void> {
     auto run = runs.get(row.number(kRun));
     if (!run) return tl::unexpected(run.error());
