@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "orchestrator/estimate.h"
 
@@ -50,6 +51,11 @@ Scheduler::Scheduler(const pipeline::Pipeline& pipeline, Options options, Action
     }
     take_up(i, options.known[i]);
     items_[i].missing = static_cast<uint32_t>(pipeline.upstream(i).size());
+    for (const auto& edge : pipeline.upstream(i)) {
+      if (edge.when != EdgeWhen::order || !options.known[edge.upstream].excluded) continue;
+      followers_[edge.upstream].push_back(i);
+      ++items_[i].missing;
+    }
   }
   critical_paths(paths_, [&](uint32_t i, auto&& visit) {
     for (const auto& edge : pipeline.upstream(i)) visit(edge.upstream);
@@ -75,7 +81,9 @@ uint64_t Scheduler::most_attempts(uint32_t instance) const {
 
 void Scheduler::start() {
   for (const uint32_t i : excluded_) conclude(i, InstanceResult::excluded, 0, nullptr, -1);
-  excluded_ = {};
+  for (const uint32_t i : std::exchange(excluded_, {})) {
+    if (items_[i].missing == 0) passed_.push_back(i);
+  }
   for (uint32_t i = 0; i < items_.size(); ++i) {
     if (items_[i].missing != 0 || items_[i].phase != Phase::waiting) continue;
     if (items_[i].finally)
@@ -139,7 +147,7 @@ void Scheduler::expand(uint32_t group) {
   }
   const auto index = static_cast<uint32_t>(groups_.size());
   const uint32_t end = children.first + children.count;
-  groups_.push_back({group, children.first, children.count, children.count});
+  groups_.push_back({group, children.first, children.count, children.count, children.first});
   items_.resize(std::max<size_t>(items_.size(), end));
   paths_.resize(items_.size());
   items_[group].phase = Phase::expanded;
@@ -153,13 +161,21 @@ void Scheduler::expand(uint32_t group) {
     const auto expected = static_cast<double>(known.expected.count());
     paths_[i] = paths_[group] + (expected > 0 ? expected - usual_ : 0);  // the group's holds one usual length
   }
+  if (children.count == 0) return end_group(index);
   for (uint32_t i = children.first; i < end; ++i) {
-    if (children.known[i - children.first].excluded)
-      conclude(i, InstanceResult::excluded, 0, nullptr, -1);
-    else
-      decide(i);
+    if (children.known[i - children.first].excluded) conclude(i, InstanceResult::excluded, 0, nullptr, -1);
   }
-  if (children.count == 0) end_group(index);
+  if (pipeline_.sections[pipeline_.instances[group].section].sequential) return release_child(groups_[index]);
+  for (uint32_t i = children.first; i < end; ++i) {
+    if (items_[i].phase == Phase::waiting) decide(i);
+  }
+}
+
+// Of a sequential section, one after the other.
+void Scheduler::release_child(Group& group) {
+  const uint32_t end = group.first + group.count;
+  while (group.next < end && items_[group.next].phase != Phase::waiting) ++group.next;
+  if (group.next < end) decide(group.next++);
 }
 
 // Whether dependents may go on as after a success.
@@ -248,7 +264,7 @@ void Scheduler::close(uint32_t instance, InstanceResult result) {
   item.result = result;
   --open_;
   if (!item.finally) --open_main_;
-  if (!is_child(instance)) concluded_.push_back(instance);
+  concluded_.push_back(instance);
 }
 
 // Failed if one of its instances failed and may not, else cancelled or skipped if one was, else succeeded.
@@ -280,15 +296,36 @@ void Scheduler::settle() {
     while (!concluded_.empty()) {
       const uint32_t upstream = concluded_.back();
       concluded_.pop_back();
-      for (const uint32_t downstream : pipeline_.downstream(upstream)) {
-        Item& item = items_[downstream];
-        if (--item.missing == 0 && item.phase == Phase::waiting) decide(downstream);
+      if (is_child(upstream)) {
+        const bool sequential = pipeline_.sections[pipeline_.instances[upstream].section].sequential;
+        if (sequential && items_[upstream].result != InstanceResult::excluded)
+          release_child(groups_[items_[upstream].group]);
+        continue;
       }
+      for (const uint32_t downstream : pipeline_.downstream(upstream)) released(downstream);
+    }
+    if (!passed_.empty()) {
+      const uint32_t excluded = passed_.back();
+      passed_.pop_back();
+      const auto followers = followers_.find(excluded);
+      if (followers == followers_.end()) continue;
+      for (const uint32_t follower : followers->second) released(follower);
+      continue;
     }
     if (open_main_ != 0 || last_.empty()) break;
     for (const uint32_t instance : std::exchange(last_, {})) decide(instance);
   }
   settling_ = false;
+}
+
+// One of those that it waits for is over.
+void Scheduler::released(uint32_t instance) {
+  Item& item = items_[instance];
+  if (--item.missing != 0) return;
+  if (item.phase == Phase::waiting)
+    decide(instance);
+  else if (item.result == InstanceResult::excluded)
+    passed_.push_back(instance);
 }
 
 // All upstream is concluded: what blocks wins over what skips, so that the result does not depend on who was

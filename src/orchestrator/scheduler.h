@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -146,6 +147,7 @@ class Scheduler {
     uint32_t first = 0;
     uint32_t count = 0;
     uint32_t open = 0;
+    uint32_t next = 0;  // of a sequential section: the first that was not let go yet
   };
 
   const pipeline::Settings& settings(uint32_t instance) const {
@@ -165,6 +167,8 @@ class Scheduler {
                 int64_t cause);
   void close(uint32_t instance, InstanceResult result);
   void end_group(uint32_t group);
+  void release_child(Group& group);
+  void released(uint32_t instance);
   bool is_child(uint32_t instance) const;
   void halt(Stop reason);
   void cancel_halted();
@@ -181,9 +185,13 @@ class Scheduler {
   std::vector<uint32_t> last_;      // `finally` instances that wait for all others; from start() on
   ReadyQueue ready_;
   std::vector<uint32_t> concluded_;  // whose downstream is still to be told
-  double usual_ = 1;                 // what an instance is expected to take where that is not known
-  size_t open_ = 0;                  // not concluded
-  size_t open_main_ = 0;             // of these, not finally
+  // What is excluded ends at once, but keeps its place in an order: those that follow it there wait until all
+  // that it would have waited for is over. By what is excluded.
+  std::unordered_map<uint32_t, std::vector<uint32_t>> followers_;
+  std::vector<uint32_t> passed_;  // excluded, and their place has come; whose followers are still to be told
+  double usual_ = 1;              // what an instance is expected to take where that is not known
+  size_t open_ = 0;               // not concluded
+  size_t open_main_ = 0;          // of these, not finally
   int64_t first_failed_ = -1;
   std::optional<Stop> stopped_;
   bool abandoned_ = false;
