@@ -17,7 +17,6 @@ namespace pf::extension {
 namespace {
 
 constexpr uint64_t kMaxScript = 1U << 20;  // bytes
-constexpr Milliseconds kCheckTimeout{5000};
 
 // Where Lua put FILE:LINE: in front of a message, as a place of its own. Lua shortens long names from the
 // left.
@@ -42,9 +41,14 @@ void find_place(const HookScript& script, Error& error) {
 // One script's job; counts itself off the jobs that are still out.
 class Checker final : public worker::Client {
  public:
-  Checker(worker::Supervisor& supervisor, asio::io_context& loop, const HookScript& script, size_t& open)
-      : loop_(loop), script_(script), open_(open), pool_(supervisor.pool(script.package, *this)) {
-    job_ = hook_job(0, script, {}, kCheckTimeout);
+  Checker(worker::Supervisor& supervisor, asio::io_context& loop, const HookScript& script,
+          Milliseconds timeout, size_t& open)
+      : loop_(loop),
+        script_(script),
+        timeout_(timeout),
+        open_(open),
+        pool_(supervisor.pool(script.package, *this)) {
+    job_ = hook_job(0, script, {}, timeout);
     offered_ = pool_->offer(job_, true);
   }
 
@@ -65,7 +69,7 @@ class Checker final : public worker::Client {
       if (done.status == Status::timed_out || error.code == "deadline.attempt") {
         error.code = "hook.timeout";
         error.message =
-            "the script takes longer than " + format_duration(kCheckTimeout) + " to return its function";
+            "the script takes longer than " + format_duration(timeout_) + " to return its function";
         error.hint = "do the work in the function, and only define it at the top of the file";
       } else if (error.code == "extension.error") {
         error.code = "hook.failed";
@@ -85,6 +89,7 @@ class Checker final : public worker::Client {
  private:
   asio::io_context& loop_;
   const HookScript& script_;
+  Milliseconds timeout_;
   size_t& open_;
   std::unique_ptr<worker::Pool> pool_;
   worker::Job job_;
@@ -129,7 +134,7 @@ worker::Job hook_job(uint64_t id, const HookScript& script, std::string_view eve
   return hook_job(id, script.name, event, timeout, hook_limits());
 }
 
-Errors check_hook_scripts(const std::vector<const HookScript*>& scripts) {
+Errors check_hook_scripts(const std::vector<const HookScript*>& scripts, Milliseconds timeout) {
   Errors errors(scripts.size());
   if (scripts.empty()) return errors;
   asio::io_context loop(1);
@@ -144,7 +149,7 @@ Errors check_hook_scripts(const std::vector<const HookScript*>& scripts) {
   size_t open = scripts.size();
   std::vector<std::unique_ptr<Checker>> checkers;
   for (const HookScript* script : scripts) {
-    checkers.push_back(std::make_unique<Checker>(**supervisor, loop, *script, open));
+    checkers.push_back(std::make_unique<Checker>(**supervisor, loop, *script, timeout, open));
   }
   auto work = asio::make_work_guard(loop);
   loop.run();

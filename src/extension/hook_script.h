@@ -35,11 +35,14 @@ Limits hook_limits();
 /// `hook.veto` where the script raised it, and its own where a call of the script did.
 worker::Job hook_job(uint64_t id, const HookScript& script, std::string_view event, Milliseconds timeout);
 
+/// How long a script may take to return its function.
+inline constexpr Milliseconds kHookCheck{5000};
+
 /// Compiles the scripts in workers and runs each up to its function, or up to its first host call, which is
 /// not made. Blocks; starts a guardian and a worker for each script. Returns the error of each, in their
 /// order; an empty code: it is good. Errors `lua.syntax`, `hook.script`, `hook.timeout`, what the script
 /// raised (`hook.failed`), `worker.*`, `sandbox.unavailable`; where.file is the script, with the line where
 /// it is known.
-Errors check_hook_scripts(const std::vector<const HookScript*>& scripts);
+Errors check_hook_scripts(const std::vector<const HookScript*>& scripts, Milliseconds timeout = kHookCheck);
 
 }  // namespace pf::extension

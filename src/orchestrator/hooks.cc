@@ -283,6 +283,7 @@ void Hooks::Runs::begin(HookStage stage, std::optional<uint32_t> instance, const
     }
     made.event["stage"] = stage_text(stage);
     made.event["pipeline"] = parts_.pipeline.name;
+    made.event["project"] = parts_.pipeline.folder.string();
     if (instance) made.event["instance"] = parts_.pipeline.address(*instance);
   }
   later([this, id] {

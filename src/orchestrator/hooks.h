@@ -79,10 +79,10 @@ class Hooks {
 
   /// Runs the stage's hooks one after the other, core's before the instance's, each in written order.
   /// `instance` is given for before_instance, on_retry, after_instance and on_error, and only there. `event`
-  /// is what the scripts get, an object; here it is given `stage`, `pipeline` and `instance`, and secrets in
-  /// it are masked; null members are left out. In before_instance `event.config` is the configuration; a hook
-  /// sees there what those before it have patched. `done` is called once, on the loop's thread, never from
-  /// inside run(). It may call run() again.
+  /// is what the scripts get, an object; here it is given `stage`, `pipeline`, `project` (the pipeline file's
+  /// folder) and `instance`, and secrets in it are masked; null members are left out. In before_instance
+  /// `event.config` is the configuration; a hook sees there what those before it have patched. `done` is
+  /// called once, on the loop's thread, never from inside run(). It may call run() again.
   void run(pipeline::HookStage stage, std::optional<uint32_t> instance, const Json& event,
            std::function<void(Decision)> done);
   /// Ends every hook that runs or waits now: their `done` gets failed, job.cancelled. What is run later is

@@ -26,7 +26,8 @@ local function misuse(message) kit.raise("call.argument", "time_window: " .. mes
 
 local function minutes(value, name, default)
   if value == nil then return default end
-  local hours, rest = type(value) == "string" and value:match("^(%d%d):(%d%d)$")
+  local hours, rest
+  if type(value) == "string" then hours, rest = value:match("^(%d%d):(%d%d)$") end
   local time = hours and tonumber(hours) * 60 + tonumber(rest)
   if not time or tonumber(rest) > 59 or time > DAY then
     misuse(name .. " must be a time such as 22:00, from 00:00 to 24:00, found " .. tostring(value))
