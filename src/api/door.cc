@@ -154,8 +154,9 @@ Error Attempt::refuse(const registry::Call& call, registry::Permission permissio
                       std::string_view target, std::string_view entry, int hop) {
   Error error;
   error.code = "permission." + std::string(registry::key(permission));
-  error.message = caller.address + " (extension " + caller.extension + ") tried forge." +
-                  std::string(call.name) + ": " + shorten(hall.secrets.mask().apply(tried), 2000);
+  error.message = caller.address + (caller.hook.empty() ? " (extension " : " (") + caller.extension +
+                  ") tried forge." + std::string(call.name) + ": " +
+                  shorten(hall.secrets.mask().apply(tried), 2000);
   error.hint = grant_hint(caller, permission, entry);
   error.retryable = false;
   hall.secrets.mask().apply(error);
@@ -224,8 +225,8 @@ Result<const services::Folder*> Attempt::work() {
 }
 
 std::string grant_hint(const Caller& caller, registry::Permission permission, std::string_view entry) {
-  return "add to " + caller.manifest + ":\n  permissions:\n    " + std::string(registry::key(permission)) +
-         ": [" + yaml_text(entry) + "]";
+  return (caller.hook.empty() ? "add to " + caller.manifest + ":" : caller.hook) + "\n  permissions:\n    " +
+         std::string(registry::key(permission)) + ": [" + yaml_text(entry) + "]";
 }
 
 std::string nothing() {
