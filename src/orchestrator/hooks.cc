@@ -504,18 +504,16 @@ Hooks::Hooks(HookParts parts) : parts_(std::move(parts)), core_stages_(stages_of
 
 Hooks::~Hooks() = default;
 
-std::string Hooks::digest(uint32_t instance) const {
-  if (!any(HookStage::before_instance, instance)) return {};
+std::string patching_digest(const HookSet& set, const pipeline::Pipeline& pipeline, uint32_t instance) {
   std::string all;
   const auto add = [&](const std::vector<HookSet::Loaded>& hooks) {
     for (const auto& loaded : hooks) {
-      if (loaded.hook.stage == HookStage::before_instance)
-        all += parts_.set.scripts[loaded.script]->digest + '\n';
+      if (loaded.hook.stage == HookStage::before_instance) all += set.scripts[loaded.script]->digest + '\n';
     }
   };
-  add(parts_.set.core);
-  add(parts_.set.instances[parts_.pipeline.instances[instance].hooks]);
-  return sha256_hex(all);
+  add(set.core);
+  if (!set.instances.empty()) add(set.instances[pipeline.instances[instance].hooks]);
+  return all.empty() ? std::string() : sha256_hex(all);
 }
 
 void Hooks::run(HookStage stage, std::optional<uint32_t> instance, const Json& event,

@@ -42,6 +42,10 @@ struct HookSet {
 /// script raised, `manifest.*` of permissions, `worker.*`, `sandbox.unavailable`.
 tl::expected<HookSet, Errors> load_hooks(const pipeline::Pipeline& pipeline);
 
+/// Of the texts of all hooks that may patch the instance's configuration: part of what makes it unchanged.
+/// Empty when there are none.
+std::string patching_digest(const HookSet& set, const pipeline::Pipeline& pipeline, uint32_t instance);
+
 /// What hooks work with; all of it outlives them.
 struct HookParts {
   asio::io_context& loop;
@@ -73,9 +77,10 @@ class Hooks {
   bool any(pipeline::HookStage stage, uint32_t instance) const {
     return has(core_stages_ | stages_[parts_.pipeline.instances[instance].hooks], stage);
   }
-  /// Of the texts of all hooks that may patch the instance's configuration: part of what makes it unchanged.
-  /// Empty when there are none.
-  std::string digest(uint32_t instance) const;
+  /// See patching_digest().
+  std::string digest(uint32_t instance) const {
+    return patching_digest(parts_.set, parts_.pipeline, instance);
+  }
 
   /// Runs the stage's hooks one after the other, core's before the instance's, each in written order.
   /// `instance` is given for before_instance, on_retry, after_instance and on_error, and only there. `event`

@@ -21,19 +21,29 @@ using Offer = Scheduler::Offer;
 /// A world in which nothing runs: what would run counts as succeeded, with outputs that nobody knows.
 class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
  public:
-  Foresight(Plan& plan, const History& history, api::Secrets& secrets, api::Versions& versions, bool force)
-      : plan_(plan),
-        pipeline_(*plan.project->pipeline),
-        history_(history),
-        secrets_(secrets),
-        versions_(versions),
-        preparation_(*plan.project, secrets, *this),
-        force_(force) {
+  struct Parts {
+    Project& project;
+    const History& history;
+    api::Secrets& secrets;
+    api::Versions& versions;
+    bool force = false;
+    bool expand = true;  // whether the pipeline may grow
+    std::function<std::string(uint32_t)> hooks;
+  };
+  explicit Foresight(Parts parts)
+      : parts_(std::move(parts)),
+        pipeline_(*parts_.project.pipeline),
+        history_(parts_.history),
+        secrets_(parts_.secrets),
+        versions_(parts_.versions),
+        preparation_(parts_.project, secrets_, *this) {
     grow();
   }
+  std::vector<Planned> instances;
+  std::vector<bool> shown;
 
   Offer offer(uint32_t instance, uint32_t, bool, Scheduler::Answer& answer) override {
-    Planned& planned = plan_.instances[instance];
+    Planned& planned = instances[instance];
     auto wanted = pipeline::evaluate_when(pipeline_, instance, *this);
     if (!wanted) return refuse(planned, wanted.error(), answer);
     if (*wanted && !**wanted) return Offer::skip;
@@ -45,11 +55,12 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
       planned.last_run = last->run;
     }
     const bool cleans = pipeline_.settings[pipeline_.instances[instance].settings].finally;
-    auto verdict = history_.judge(last, *making, preparation_.context(instance), preparation_.cache(instance),
-                                  versions_, Clock::system().wall());
+    auto verdict = history_.judge(
+        last, *making, preparation_.context(instance, parts_.hooks ? parts_.hooks(instance) : std::string()),
+        preparation_.cache(instance), versions_, Clock::system().wall());
     if (!*wanted) planned.reason = "its `when` depends on what runs before it";
     if (cleans) planned.reason = "it cleans up after each run";
-    if (force_) planned.reason = "--force";
+    if (parts_.force) planned.reason = "--force";
     if (verdict.same && planned.reason.empty()) {
       planned.action = Action::cached;
       answer.result = InstanceResult::cached;
@@ -66,7 +77,7 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
   double random() override { return 0; }
 
   void conclude(uint32_t instance, InstanceResult result, uint32_t, const Error*, int64_t cause) override {
-    Planned& planned = plan_.instances[instance];
+    Planned& planned = instances[instance];
     const std::string by = cause < 0 ? std::string() : pipeline_.address(static_cast<uint32_t>(cause));
     switch (result) {
       case InstanceResult::skipped:
@@ -90,27 +101,29 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
     const auto edges = pipeline_.upstream(group);
     const auto open =
         std::find_if(edges.begin(), edges.end(), [&](const auto& edge) { return !known(edge.upstream); });
-    if (open != edges.end()) {
-      plan_.instances[group].reason = "how many there are depends on " + pipeline_.address(open->upstream);
-      plan_.instances[group].depends = true;
+    if (open != edges.end() || !parts_.expand) {
+      instances[group].reason = open == edges.end()
+                                    ? "how many there are is known when it is expanded"
+                                    : "how many there are depends on " + pipeline_.address(open->upstream);
+      instances[group].depends = true;
       return Scheduler::Expansion::done;  // of no instances, but unknown to those who refer to it
     }
     children.first = static_cast<uint32_t>(pipeline_.instances.size());
-    auto made = pipeline::expand(*plan_.project->pipeline, group, *this);
+    auto made = pipeline::expand(*parts_.project.pipeline, group, *this);
     if (!made) {
       children.error = std::move(made.error());
       return Scheduler::Expansion::failed;
     }
     children.count = *made;
-    plan_.shown[group] = false;
+    shown[group] = false;
     grow();
     return Scheduler::Expansion::done;
   }
 
   // pipeline::Outputs
   bool known(uint32_t instance) override {
-    const Planned& planned = plan_.instances[instance];
-    if (pipeline_.instances[instance].group) return !plan_.shown[instance];
+    const Planned& planned = instances[instance];
+    if (pipeline_.instances[instance].group) return !shown[instance];
     return planned.action == Action::cached ||
            (planned.action == Action::excluded && history_.last(instance) != nullptr);
   }
@@ -126,8 +139,8 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
 
  private:
   void grow() {
-    plan_.instances.resize(pipeline_.instances.size());
-    plan_.shown.resize(pipeline_.instances.size(), true);
+    instances.resize(pipeline_.instances.size());
+    shown.resize(pipeline_.instances.size(), true);
   }
   static Offer refuse(Planned& planned, const Error& error, Scheduler::Answer& answer) {
     planned.reason = "it will fail: " + error.message;
@@ -135,13 +148,12 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
     return Offer::refused;
   }
 
-  Plan& plan_;
+  Parts parts_;
   const pipeline::Pipeline& pipeline_;
   const History& history_;
   api::Secrets& secrets_;
   api::Versions& versions_;
   Preparation preparation_;
-  const bool force_;
   std::map<uint32_t, Json> decoded_;
 };
 
@@ -217,13 +229,25 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
   Scheduler::Options scheduling;
   scheduling.known.resize(left_out->size());
   for (size_t i = 0; i < left_out->size(); ++i) scheduling.known[i].excluded = (*left_out)[i];
-  Foresight foresight(plan, history, secrets, versions, options.force);
+  Foresight foresight(
+      {*plan.project, history, secrets, versions, options.force, true,
+       [&](uint32_t instance) { return patching_digest(plan.project->hooks, pipeline, instance); }});
   Scheduler scheduler(pipeline, std::move(scheduling), foresight);
   scheduler.start();
+  plan.instances = std::move(foresight.instances);
+  plan.shown = std::move(foresight.shown);
   for (const auto* record : history.others()) {
     plan.orphans.push_back({record->address, record->started + record->duration, record->run});
   }
   return plan;
+}
+
+std::vector<Planned> foresee(Project& project, const History& history, api::Secrets& secrets,
+                             api::Versions& versions, const Scheduler::Options& scheduling, bool force,
+                             std::function<std::string(uint32_t)> hooks) {
+  Foresight foresight({project, history, secrets, versions, force, false, std::move(hooks)});
+  Scheduler(*project.pipeline, scheduling, foresight).start();
+  return std::move(foresight.instances);
 }
 
 }  // namespace pf::orchestrator

@@ -2,6 +2,7 @@
 // one thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "orchestrator/history.h"
 #include "orchestrator/project.h"
+#include "orchestrator/scheduler.h"
 #include "orchestrator/selection.h"
 
 namespace pf::orchestrator {
@@ -49,5 +51,11 @@ struct Plan {
 };
 
 tl::expected<Plan, Errors> make_plan(const PlanOptions& options);
+
+/// The same for a run that is about to begin, by index; nothing is expanded. `hooks` gives the digest of the
+/// hooks that may patch an instance.
+std::vector<Planned> foresee(Project& project, const History& history, api::Secrets& secrets,
+                             api::Versions& versions, const Scheduler::Options& scheduling, bool force,
+                             std::function<std::string(uint32_t)> hooks);
 
 }  // namespace pf::orchestrator

@@ -40,6 +40,7 @@ Runner::Runner(RunnerParts parts)
 Runner::~Runner() {
   helpers_.join();
   // Sessions answer into pools, and the door's sink is this object.
+  hooks_.reset();
   attempts_.clear();
   for (auto& section : sections_) section.bootstrap_session.reset();
 }
@@ -62,6 +63,22 @@ void Runner::know(uint32_t first) {
 }
 
 void Runner::start() {
+  since_ = Clock::system().steady();
+  log_file_.append(to_json_text({{"time", rfc3339(Clock::system().wall())},
+                                 {"level", "info"},
+                                 {"message", parts_.earlier != nullptr ? "run resumed" : "run started"},
+                                 {"pipeline", pipeline_.name},
+                                 {"instances", infos_.size()}}));
+  if (!parts_.project.hooks.scripts.empty()) return open_hooks();
+  // Nothing is told from inside: what workers and the store say comes later. So it is known by then whether
+  // anything had to be started, and in which sandbox.
+  begun_ = true;
+  scheduler_.start();
+  tell_started();
+  finish_if_done();
+}
+
+void Runner::tell_started() {
   RunStarted event;
   event.run = parts_.run;
   event.pipeline = pipeline_.name;
@@ -71,21 +88,12 @@ void Runner::start() {
   event.log_file = layout_.log(parts_.run).string();
   event.resumed = parts_.earlier != nullptr;
   event.max_parallel = parts_.scheduling.max_parallel;
-  log_file_.append(to_json_text({{"time", rfc3339(event.time)},
-                                 {"level", "info"},
-                                 {"message", event.resumed ? "run resumed" : "run started"},
-                                 {"pipeline", pipeline_.name},
-                                 {"instances", infos_.size()}}));
-  // Nothing is told from inside: what workers and the store say comes later. So it is known by now whether
-  // anything had to be started, and in which sandbox.
-  scheduler_.start();
   event.instances = &infos_;
   event.expected = &expected_;
   event.upstream = &upstream_;
   event.sandbox = supervisor_ == nullptr ? nullptr : &supervisor_->sandbox();
   parts_.observer.on(event);
   started_ = true;
-  finish_if_done();
 }
 
 std::vector<state::InstanceRecord> Runner::take_records() {
@@ -248,6 +256,20 @@ void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& erro
   }
   AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &told, delay};
   parts_.observer.on(event);
+  if (!hooks_ || !hooks_->any(pipeline::HookStage::on_retry, instance)) return back_off(instance, delay);
+  AttemptEnd end;
+  end.result = InstanceResult::failed;
+  end.error = told;
+  hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, &end),
+              [this, instance, delay](Decision decision) {
+                const auto up = upcoming_.find(instance);
+                if (up == upcoming_.end()) return;  // it was cancelled meanwhile
+                if (decision.kind == Decision::Kind::failed) up->second.refusal = std::move(decision.error);
+                back_off(instance, delay);
+              });
+}
+
+void Runner::back_off(uint32_t instance, Milliseconds delay) {
   auto timer = std::make_unique<asio::steady_timer>(parts_.loop, delay);
   timer->async_wait([this, instance](std::error_code code) {
     if (!code) scheduler_.ready_again(instance);
@@ -299,7 +321,9 @@ void Runner::durable(uint32_t instance) {
 }
 
 void Runner::finish_if_done() {
-  if (scheduler_.finished() && undurable_ == 0) parts_.loop.stop();
+  if (!begun_ || !scheduler_.finished() || undurable_ != 0) return;
+  if (!after_asked_ && ask_after_pipeline()) return;
+  parts_.loop.stop();
 }
 
 // Ends what runs, but for cleanups unless they were given up, too.
@@ -313,6 +337,7 @@ void Runner::kill_running() {
     if (!spared(instance)) ids.push_back(instance);
   }
   for (uint32_t instance : ids) section_of(instance).pool->cancel(instance);
+  if (hooks_) hooks_->cancel();
   for (auto& section : sections_) {
     if (section.bootstrap == Section::Bootstrap::running && section.bootstrap_offered &&
         !spared(section.bootstrap_for)) {

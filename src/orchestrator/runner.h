@@ -24,6 +24,7 @@
 #include "orchestrator/disk_watch.h"
 #include "orchestrator/events.h"
 #include "orchestrator/history.h"
+#include "orchestrator/hooks.h"
 #include "orchestrator/preparation.h"
 #include "orchestrator/project.h"
 #include "orchestrator/scheduler.h"
@@ -96,7 +97,7 @@ class Runner final : private Scheduler::Actions,
 
   bool cancelled() const { return cancelled_; }
   bool expired() const { return expired_; }
-  bool failed() const { return scheduler_.failed(); }
+  bool failed() const { return run_failed_ || scheduler_.failed(); }
   uint32_t refused() const { return door_ ? door_->refused() : 0; }
   /// How each instance ended, in index order, without groups that were expanded. At the end, once.
   std::vector<state::InstanceRecord> take_records();
@@ -111,11 +112,16 @@ class Runner final : private Scheduler::Actions,
     enum class Stage : uint8_t {
       fresh,
       made,        // its configuration is known
+      needed,      // it is not cached
+      hooked,      // its hooks were asked
       considered,  // it has to run
     } stage = Stage::fresh;
     bool warmed = false;
     Making making;
     std::vector<api::Caller::Input> inputs;  // what it reads in any case
+    std::string kept;   // its configuration as it is kept, before hooks patched it; empty: they did not
+    Decision decision;  // of its hooks
+    Error refusal;      // of hooks before another attempt; empty: none
   };
   // An attempt that was offered to a pool and has not ended.
   struct Attempt {
@@ -185,6 +191,7 @@ class Runner final : private Scheduler::Actions,
   bool reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
   bool warm(uint32_t instance, Upcoming& up);
   void read_inputs(uint32_t instance, Upcoming& up);
+  Result<void> open_door();
   Result<void> open_workers(Section& section);
   bool unseal(uint32_t instance, const state::InstanceRecord& record);
   std::string context_of(uint32_t instance) const;
@@ -194,6 +201,20 @@ class Runner final : private Scheduler::Actions,
   Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Upcoming& up, Error& error);
   Milliseconds deadline_of(uint32_t instance) const;
   Milliseconds deadline_left(uint32_t instance, Milliseconds deadline) const;
+
+  // runner_hooks.cc
+  void open_hooks();
+  void begin();
+  void tell_started();
+  void refuse_run(const Error& error);
+  Json plan_event();
+  bool ask_before_instance(uint32_t instance, uint32_t attempt, Upcoming& up);
+  Scheduler::Offer follow_hooks(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
+  Json event_of(uint32_t instance, uint32_t attempt, const AttemptEnd* end);
+  void end_attempt(uint32_t instance, uint32_t attempt, AttemptEnd end);
+  void ask_after_instance(uint32_t instance, uint32_t attempt, AttemptEnd end);
+  void hook_ran(const HookRan& ran);
+  bool ask_after_pipeline();
 
   // runner_attempt.cc
   std::unique_ptr<api::Session> open_session(uint64_t job, uint32_t instance, const Attempt& attempt,
@@ -215,6 +236,7 @@ class Runner final : private Scheduler::Actions,
   void know(uint32_t first);
   void durable(uint32_t instance);
   void durable_later(uint32_t instance);
+  void back_off(uint32_t instance, Milliseconds delay);
   void finish_if_done();
   void stop(Milliseconds grace);
   void kill_running();
@@ -235,6 +257,7 @@ class Runner final : private Scheduler::Actions,
   worker::Supervisor* supervisor_ = nullptr;  // once something has to run
   std::unique_ptr<worker::IoPrograms> io_;
   std::unique_ptr<api::Door> door_;
+  std::unique_ptr<Hooks> hooks_;  // null: there are none
   std::vector<InstanceInfo> infos_;
   std::vector<Milliseconds> expected_;
   std::vector<std::vector<uint32_t>> upstream_;
@@ -263,7 +286,11 @@ class Runner final : private Scheduler::Actions,
   bool measuring_ = false;  // work folders, off the loop
   bool disk_told_ = false;  // that it is almost full and nobody of ours to blame
   bool backend_exists_ = false;
-  bool started_ = false;  // RunStarted was told
+  bool started_ = false;      // RunStarted was told
+  bool begun_ = false;        // the scheduler has
+  bool run_failed_ = false;   // a hook of the pipeline refused or failed
+  bool after_asked_ = false;  // hooks after the pipeline
+  SteadyTime since_{};
   bool cancelled_ = false;
   bool expired_ = false;
   bool abandoned_ = false;  // a second cancel

@@ -150,7 +150,8 @@ void Runner::attempt_done(uint32_t instance, Done done) {
   else
     reads_[instance] = std::move(reads);
   attempt.session.reset();
-  made_of_[instance] = {attempt.from.making.to_keep(), context_of(instance)};
+  const auto& kept = attempt.from.kept.empty() ? attempt.from.making.to_keep() : attempt.from.kept;
+  made_of_[instance] = {kept, context_of(instance)};
   records_[instance].cpu_us += done.cpu_us;
   records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);
   attempt.cpu_us = done.cpu_us;
@@ -217,8 +218,7 @@ void Runner::attempt_succeeded(uint32_t instance, std::string outputs) {
   }
   Attempt attempt = take_attempt(instance);
   if (attempt.number > 1) journal_attempt(instance, attempt, InstanceResult::succeeded, {});
-  scheduler_.attempt_ended(instance, {});
-  finish_if_done();
+  end_attempt(instance, attempt.number, {});
 }
 
 // Outputs with secrets are kept where there is a key. Elsewhere they are gone with the run, and the instance
@@ -273,17 +273,17 @@ void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error erro
   AttemptEnd end;
   end.result = result;
   end.error = std::move(error);
-  scheduler_.attempt_ended(instance, std::move(end));
-  finish_if_done();
+  end_attempt(instance, attempt.number, std::move(end));
 }
 
 // ---- what the door tells
 
 void Runner::log(uint32_t index, int level, std::string_view text, const Json* fields) {
   const LogLine event{index, Clock::system().wall(), static_cast<LogLevel>(level), text, fields};
+  const bool of_pipeline = index == Hooks::kPipeline;
   static constexpr const char* kLevels[] = {"debug", "info", "warn", "error"};
   Json line = {{"time", rfc3339(event.time)},
-               {"instance", infos_[index].address},
+               {"instance", of_pipeline ? Json() : Json(infos_[index].address)},
                {"level", kLevels[level]},
                {"message", std::string(text)}};
   if (fields != nullptr) line["fields"] = *fields;

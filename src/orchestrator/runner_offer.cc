@@ -57,7 +57,10 @@ Scheduler::Offer Runner::offer(uint32_t instance, uint32_t attempt, bool may_sta
     if (offer != Offer::taken) return offer;
     up.stage = Upcoming::Stage::considered;
   }
-  if (!may_start && running() == 0) return Offer::no_room;
+  if (!up.refusal.code.empty()) {
+    answer.error = std::move(up.refusal);
+    return Offer::refused;
+  }
   Section& section = section_of(instance);
   if (auto open = open_workers(section); !open) {
     answer.error = std::move(open.error());
@@ -98,8 +101,13 @@ Scheduler::Offer Runner::consider(uint32_t instance, uint32_t attempt, Upcoming&
     up.making = std::move(*making);
     up.stage = Upcoming::Stage::made;
   }
-  if (warm(instance, up)) return Offer::wait;
-  if (reuse_earlier(instance, attempt, up, answer) || reuse_last(instance, up, answer)) return Offer::reuse;
+  if (up.stage == Upcoming::Stage::made) {
+    if (warm(instance, up)) return Offer::wait;
+    if (reuse_earlier(instance, attempt, up, answer) || reuse_last(instance, up, answer)) return Offer::reuse;
+    up.stage = Upcoming::Stage::needed;
+    if (ask_before_instance(instance, attempt, up)) return Offer::wait;
+  }
+  if (const Offer said = follow_hooks(instance, up, answer); said != Offer::taken) return said;
   for (const uint32_t upstream : upstream_[instance]) {
     if (records_[upstream].result != InstanceResult::excluded || records_[upstream].run.empty()) continue;
     whys_[instance] += "\n" + infos_[upstream].address + " is not selected: its outputs are those of run " +
@@ -208,20 +216,26 @@ void Runner::read_inputs(uint32_t instance, Upcoming& up) {
   }
 }
 
-std::string Runner::context_of(uint32_t instance) const { return preparation_.context(instance); }
+std::string Runner::context_of(uint32_t instance) const {
+  return preparation_.context(instance, hooks_ ? hooks_->digest(instance) : std::string());
+}
+
+Result<void> Runner::open_door() {
+  if (supervisor_ != nullptr) return {};
+  auto started = parts_.supervisor();
+  if (!started) return tl::unexpected(std::move(started.error()));
+  supervisor_ = *started;
+  io_ = std::make_unique<worker::IoPrograms>(supervisor_->programs(), places::io_program());
+  door_ = api::Door::make(parts_.loop, *this, layout_.audit(parts_.run), parts_.secrets,
+                          &supervisor_->programs());
+  door_->set_io(*io_, layout_.cache());
+  door_->set_download_cache(layout_.cache() / "downloads");
+  return {};
+}
 
 Result<void> Runner::open_workers(Section& section) {
-  if (supervisor_ == nullptr) {
-    auto started = parts_.supervisor();
-    if (!started) return tl::unexpected(std::move(started.error()));
-    supervisor_ = *started;
-    io_ = std::make_unique<worker::IoPrograms>(supervisor_->programs(), places::io_program());
-    door_ = api::Door::make(parts_.loop, *this, layout_.audit(parts_.run), parts_.secrets,
-                            &supervisor_->programs());
-    door_->set_io(*io_, layout_.cache());
-    door_->set_download_cache(layout_.cache() / "downloads");
-  }
   if (section.pool) return {};
+  if (auto opened = open_door(); !opened) return opened;
   // A worker serves all instances of its section: it needs room for the largest.
   uint64_t memory = 0;
   for (const auto& [instance, limits] : parts_.project.limits) {

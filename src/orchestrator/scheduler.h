@@ -113,6 +113,11 @@ class Scheduler {
   /// A delay or what it waited for (Offer::wait, Expansion::wait) is over.
   void ready_again(uint32_t instance);
 
+  /// Whether the instance will not be attempted again when its attempt ends like this.
+  bool is_last(uint32_t instance, const AttemptEnd& end) {
+    return halted(items_[instance]) || end.result == InstanceResult::cancelled || !may_retry(instance, end);
+  }
+
   enum class Stop : uint8_t { cancelled, fail_fast, deadline };
   /// Nothing more starts but `finally` instances: what is ready or backs off is cancelled, what waits for it
   /// blocked. Running attempts end as they do and are not repeated. The first reason stays.
