@@ -22,6 +22,10 @@ constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and 
 constexpr OptionSpec kReads = {"reads", 0, "", "Show what each instance read instead, with its version", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
+constexpr OptionSpec kReport = {"report", 0, "FILE.html",
+                                "Write a report of the run to FILE.html when it ends", ""};
+constexpr OptionSpec kMetrics = {"metrics", 0, "FILE",
+                                 "Write metrics to FILE (OpenMetrics text) when it ends", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
 constexpr OptionSpec kQuiet = {"quiet", 0, "", "Say only what went wrong", ""};
 constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
@@ -29,9 +33,9 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
                                   "debug|info|warn|error|off"};
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
-constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kFormat,   &kPipeline,
-                                             &kVar,        &kMaxParallel, &kFailFast, &kVerbose,
-                                             &kQuiet,      &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {&kExtensions,  &kStateDir, &kFormat,   &kPipeline, &kVar,
+                                             &kMaxParallel, &kFailFast, &kReport,   &kMetrics,  //
+                                             &kVerbose,     &kQuiet,    &kLogLevel, &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,      &kAudit,  &kReads,    &kExtensions,
@@ -60,7 +64,8 @@ constexpr CommandSpec kCommands[] = {
      kRunOptions,
      "pangeo-forge run prod.yaml\n"
      "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
-     "pangeo-forge run prod.yaml --format json"},
+     "pangeo-forge run prod.yaml --format json\n"
+     "pangeo-forge run prod.yaml --report run.html --metrics /var/lib/node_exporter/forge.prom"},
     {Command::validate,
      "validate",
      "Check a pipeline without running it",
