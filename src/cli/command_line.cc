@@ -230,6 +230,8 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.log_level = value("log-level");
   if (given.count("format") != 0) arguments.format = value("format");
   arguments.run = value("run");
+  arguments.report = value("report");
+  arguments.metrics = value("metrics");
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.fail_fast = flag("fail-fast");

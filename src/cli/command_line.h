@@ -38,6 +38,8 @@ struct Arguments {
   bool verbose = false;
   bool quiet = false;
   std::string log_level;  // empty: not given
+  std::string report;     // --report; empty: none is written
+  std::string metrics;    // --metrics; empty: none are written
 
   bool json() const { return format == "json"; }
   /// `PROGRAM COMMAND FILE` with the options that say which pipeline and state: what to type next.

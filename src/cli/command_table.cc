@@ -31,6 +31,10 @@ constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", 
 constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
 constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
 constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
+constexpr OptionSpec kReport = {"report", 0, "FILE.html",
+                                "Write a report of the run to FILE.html when it ends", ""};
+constexpr OptionSpec kMetrics = {"metrics", 0, "FILE",
+                                 "Write metrics to FILE (OpenMetrics text) when it ends", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
 constexpr OptionSpec kQuiet = {"quiet", 0, "", "Say only what went wrong", ""};
 constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
@@ -41,9 +45,10 @@ constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 constexpr const OptionSpec* kPreviewOptions[] = {&kOnly,     &kSkip,       &kFrom,     &kUntil,    &kForce,
                                                  &kExitCode, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
                                                  &kVar,      &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunOptions[] = {
-    &kOnly,   &kSkip,     &kFrom, &kUntil,       &kForce,    &kResume,  &kDryRun, &kExtensions, &kStateDir,
-    &kFormat, &kPipeline, &kVar,  &kMaxParallel, &kFailFast, &kVerbose, &kQuiet,  &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {&kOnly,     &kSkip,    &kFrom,        &kUntil,    &kForce,
+                                             &kResume,   &kDryRun,  &kExtensions,  &kStateDir, &kFormat,
+                                             &kPipeline, &kVar,     &kMaxParallel, &kFailFast, &kReport,
+                                             &kMetrics,  &kVerbose, &kQuiet,       &kLogLevel, &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,      &kAudit,  &kReads,    &kExtensions,
@@ -75,7 +80,8 @@ constexpr CommandSpec kCommands[] = {
      "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
      "pangeo-forge run prod.yaml --until 'kubectl.*' --dry-run\n"
      "pangeo-forge run prod.yaml --resume\n"
-     "pangeo-forge run prod.yaml --format json"},
+     "pangeo-forge run prod.yaml --format json\n"
+     "pangeo-forge run prod.yaml --report run.html --metrics /var/lib/node_exporter/forge.prom"},
     {Command::validate,
      "validate",
      "Check a pipeline without running it",
