@@ -104,6 +104,10 @@ std::vector<const state::InstanceRecord*> History::others() const {
   return out;
 }
 
+bool History::has_sealed() const {
+  return std::any_of(records_.begin(), records_.end(), [](const auto& one) { return !one.sealed.empty(); });
+}
+
 std::vector<std::string> History::to_read(uint32_t instance, const Making& making,
                                           api::Versions& versions) const {
   std::vector<std::string> paths = making.inputs;

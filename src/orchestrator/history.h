@@ -54,6 +54,8 @@ class History {
   const state::InstanceRecord* last(uint32_t instance) const;
   /// Last successes of addresses that the pipeline does not hold, by address.
   std::vector<const state::InstanceRecord*> others() const;
+  /// Whether some success has outputs that only a passphrase opens.
+  bool has_sealed() const;
   bool empty() const { return records_.empty(); }
 
   /// Whether `last`, a success (null: there was none), may be taken for a new one. `context` is what counts

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/keys.h"
 #include "orchestrator/preparation.h"
 #include "orchestrator/run.h"
 #include "orchestrator/scheduler.h"
@@ -222,6 +223,7 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
 
   api::Secrets secrets;
   secrets.set_key_file(state::Layout(plan.project->state_folder).digest_key(), false);
+  set_sources(pipeline, secrets);
   api::Versions versions(secrets, plan.project->state_folder);
   if (auto tools = look_at_tools(*plan.project, versions); !tools)
     return tl::unexpected(std::move(tools.error()));

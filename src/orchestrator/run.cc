@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/keys.h"
 #include "orchestrator/runner.h"
 
 namespace pf::orchestrator {
@@ -68,6 +69,7 @@ class Session {
   std::unique_ptr<worker::Supervisor> supervisor_;
   ToolVersions tools_;
   std::optional<History> history_;
+  std::optional<Keeper> keeper_;
   std::optional<Earlier> earlier_;
   state::RunRecord resumed_;
   std::unique_ptr<iac::Engine> engine_;
@@ -102,6 +104,14 @@ tl::expected<void, Errors> Session::open() {
   versions_.emplace(secrets_, project_->state_folder);
   history_.emplace(*project_->pipeline);
   if (auto loaded = history_->load(project_->state_folder); !loaded) return stop(std::move(loaded.error()));
+  set_sources(*project_->pipeline, secrets_);
+  auto passphrase = Keeper::passphrase(*project_->pipeline);
+  if (!passphrase) return stop(std::move(passphrase.error()));
+  keeper_.emplace(project_->state_folder, std::move(*passphrase));
+  // A wrong passphrase is told now, not when half of the pipeline has run.
+  if (keeper_->can_keep() && history_->has_sealed()) {
+    if (auto opened = keeper_->open(); !opened) return stop(std::move(opened.error()));
+  }
   if (auto tools = look_at_tools(); !tools) return tools;
   if (options_.resume) {
     if (auto found = find_unfinished(); !found) return stop(std::move(found.error()));
@@ -307,6 +317,14 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
                     *writer_, *engine_,   observer_,
                     secrets_, *versions_, *history_};
   parts.earlier = resumes ? &*earlier_ : nullptr;
+  if (keeper_->can_keep()) {
+    parts.seal = [this](const std::string& address, std::string_view plain) {
+      return keeper_->seal(address, plain);
+    };
+    parts.unseal = [this](const std::string& address, std::string_view sealed) {
+      return keeper_->unseal(address, sealed);
+    };
+  }
   parts.run = record.id;
   parts.scheduling = scheduling(left_out);
   parts.force = options_.force;
