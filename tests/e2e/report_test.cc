@@ -100,8 +100,7 @@ TEST(Reports, AFileThatCannotBeWrittenInTheEndChangesNoExitCode) {
 TEST(Reports, GithubActionsGetsGroupsAnnotationsAndASummary) {
   Project project;
   project.extension(
-      "t", execute("forge.log.info('::error::not mine') if config.fail then error('it broke: 100%') end"), "",
-      "local s = require 'schema' return {Config = s.object{fail = s.boolean{default = false}}}");
+      "t", execute("forge.log.info('::error::not mine') if config.fail then error('it broke: 100%') end"));
   project.write("p.yaml", "p:\n  t: [{name: a}, {name: b, fail: true}]\n");
   const auto environment =
       std::map<std::string, std::string>{{"GITHUB_ACTIONS", "true"},
@@ -119,7 +118,7 @@ TEST(Reports, GithubActionsGetsGroupsAnnotationsAndASummary) {
   const auto json = project.forge({"run", "p.yaml", "--format", "json"}, environment);
   EXPECT_FALSE(holds(json.out, "\n::"));
   // Refused input is annotated where it stands in the repository.
-  project.write("p.yaml", "p:\n  t: [{name: a, fail: 1}]\n");
+  project.write("p.yaml", "p:\n  t: [{name: a, max_attempts: many}]\n");
   const auto refused = project.forge({"run", "p.yaml"}, environment);
   EXPECT_EQ(refused.code, 3);
   EXPECT_TRUE(holds(refused.err, "\n::error file=p.yaml,line=2,col=")) << refused.err;

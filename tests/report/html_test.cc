@@ -110,7 +110,7 @@ TEST(HtmlReport, holds_the_whole_story) {
                            {"u", 1500},
                            {"p", 4096},
                            {"y", "region: a -> b at prod.yaml:14:7"},
-                           {"o", {{"words", "7"}}},
+                           {"o", Json::array({Json::array({"words", "7"})})},
                            {"l", "10:00:00 info hello  n=1\n"}}));
   EXPECT_EQ(data[1]["x"][0]["c"], "lua.error");
   EXPECT_EQ(data[1]["e"]["t"], "extension.lua:12: in function 'execute'");
@@ -164,7 +164,7 @@ TEST(HtmlReport, nothing_of_others_becomes_markup) {
   EXPECT_EQ(count(page, "</script"), 2U);
   EXPECT_EQ(count(page, "<img"), 0U);
   EXPECT_EQ(count(page, "<!--"), 0U);
-  EXPECT_EQ(count(page, "<b>"), 1U);  // the count of a result
+  EXPECT_EQ(count(page, "<b>"), 2U);  // the counts of two results
   EXPECT_EQ(page.find('\x1b'), std::string::npos);
   EXPECT_EQ(page.find("\xE2\x80\xAE"), std::string::npos);
   const Json data = data_of(page);
@@ -221,7 +221,7 @@ TEST(HtmlReport, a_talkative_instance_keeps_its_last_lines) {
   const Json one = data_of(folder.read("r.html"))[0];
   const auto log = one["l"].get<std::string>();
   EXPECT_LE(log.size(), 32U * 1024);
-  EXPECT_EQ(log.substr(log.size() - 25), "10:00:00 info line 9999\n" + std::string());
+  EXPECT_EQ(log.substr(log.size() - 25), "\n10:00:00 info line 9999\n");
   EXPECT_EQ(one["lc"].get<size_t>() + count(log, "\n"), 10'000U);
 }
 
@@ -251,11 +251,11 @@ TEST(ReportFile, is_tried_before_a_run) {
   folder.write("there.html", "");
   EXPECT_EQ(code("there.html"), "");
   EXPECT_EQ(code("none/r.html"), "report.file: No such file or directory");
-  EXPECT_EQ(code("there.html/r.html"), "report.file: Not a directory");
+  EXPECT_EQ(code("there.html/r.html"),
+            "report.file: " + (folder.path() / "there.html").string() + " is no folder");
   EXPECT_EQ(code(""), "report.file: it names a folder");
   std::filesystem::create_directory(folder.path() / "folder");
   EXPECT_EQ(code("folder"), "report.file: it is there and no regular file");
-  EXPECT_FALSE(check_file("the report", "/proc/r.html"));
   EXPECT_TRUE(check_file("the report", "r.html"));
 }
 
