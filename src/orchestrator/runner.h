@@ -187,7 +187,7 @@ class Runner final : private Scheduler::Actions,
 
   // runner_offer.cc
   Scheduler::Offer consider(uint32_t instance, uint32_t attempt, Upcoming& up, Scheduler::Answer& answer);
-  bool reuse_earlier(uint32_t instance, uint32_t attempt, const Upcoming& up, Scheduler::Answer& answer);
+  bool reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Answer& answer);
   bool reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
   bool warm(uint32_t instance, Upcoming& up);
   void read_inputs(uint32_t instance, Upcoming& up);
@@ -288,6 +288,7 @@ class Runner final : private Scheduler::Actions,
   bool backend_exists_ = false;
   bool started_ = false;      // RunStarted was told
   bool begun_ = false;        // the scheduler has
+  bool main_ran_ = false;     // an attempt was made of what is not `finally`
   bool run_failed_ = false;   // a hook of the pipeline refused or failed
   bool after_asked_ = false;  // hooks after the pipeline
   SteadyTime since_{};
