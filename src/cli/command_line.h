@@ -22,7 +22,7 @@ struct Arguments {
   std::string file;     // FILE; empty: none
   std::string operand;  // TYPE.NAME, NAME or SHELL; empty: none
   std::vector<std::string> extensions;
-  std::string state_dir, pipeline;
+  std::string state_dir, pipeline, profile;
   std::string format = "text";
   std::vector<std::pair<std::string, std::string>> variables;
   uint32_t max_parallel = 0;  // 0: what the pipeline says

@@ -17,6 +17,7 @@ enum class Command : uint8_t {
   status,
   logs,
   graph,
+  config,
   extension_list,
   extension_show,
   doctor,

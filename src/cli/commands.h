@@ -12,6 +12,7 @@ int outputs(const Arguments& arguments, Screen& screen);
 int status(const Arguments& arguments, Screen& screen);
 int logs(const Arguments& arguments, Screen& screen);
 int graph(const Arguments& arguments, Screen& screen);
+int config(const Arguments& arguments, Screen& screen);
 int extension_list(const Arguments& arguments, Screen& screen);
 int extension_show(const Arguments& arguments, Screen& screen);
 int doctor(const Arguments& arguments, Screen& screen);
