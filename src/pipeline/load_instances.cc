@@ -17,7 +17,7 @@ std::string as_stack_name(std::string_view name) {
   std::string out;
   for (char c : name) {
     if ((c & 0xC0) == 0x80) continue;
-    out += illegal_character({&c, 1}).empty() ? c : '-';
+    out += is_stack_name({&c, 1}) ? c : '-';
   }
   return out;
 }

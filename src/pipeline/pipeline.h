@@ -142,6 +142,7 @@ struct LoadOptions {
   std::string profile;         // `--profile`; may be empty
   std::vector<std::pair<std::string, std::string>> variables;  // `--var k=v`, v is YAML
   std::function<const char*(const std::string&)> environment;  // getenv by default; read while loading only
+  std::filesystem::path tree_cache;  // a folder with parsed files, which is only read; empty: none
 };
 
 class Pipeline {
@@ -183,9 +184,24 @@ class Pipeline {
 };
 
 /// Reads and links a pipeline file; reports every error that it can find at once, sorted by position. Nothing
-/// is executed and no file but the pipeline's is read (and folders listed, for for_each over folders). Error
-/// codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
+/// is executed, and only the file, those that it includes and its profile's are read (and folders listed, for
+/// for_each over folders). Error codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
 tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options);
+
+/// Writes the files that load() had to parse to its LoadOptions::tree_cache. Errors `os.*`; nothing depends
+/// on it.
+Result<void> keep_trees(const Pipeline& pipeline);
+
+/// A pipeline as it is written, with what its file includes, its profile and `--var` merged, but not looked
+/// at otherwise: expressions stay as they are.
+struct Merged {
+  std::string name;
+  std::string profile;  // empty: none
+  Node body;            // without core.profiles
+  std::unique_ptr<Document> document;
+};
+/// Errors as those of load() that tell of files, profiles and the choice of a pipeline.
+tl::expected<Merged, Errors> merge(const LoadOptions& options);
 
 /// Gives what is known only when an instance is about to run: outputs of finished ones, and secrets.
 class Outputs {
