@@ -26,7 +26,7 @@ constexpr OptionSpec kShowSecrets = {"show-secrets", 0, "",
                                      "Show secret outputs as well; needs the passphrase", ""};
 constexpr OptionSpec kLimit = {"limit", 0, "N", "List at most N (default: 20)", ""};
 constexpr OptionSpec kKeep = {"keep", 0, "N", "Keep the newest N", ""};
-constexpr OptionSpec kOlderThan = {"older-than", 0, "AGE", "Only those begun so long ago: 12h, 30d, 8w", ""};
+constexpr OptionSpec kOlderThan = {"older-than", 0, "AGE", "Only those begun so long ago: 12h, 30d", ""};
 constexpr OptionSpec kYes = {"yes", 'y', "", "Do not ask", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
@@ -42,16 +42,17 @@ constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kForm
                                              &kQuiet,      &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
-                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kVar,
+constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt,  &kAudit,    &kReads,
+                                              &kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
                                               &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                 &kVar,         &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,
+                                                 &kPipeline,    &kVar,        &kVerbose,  &kQuiet,
+                                                 &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kRunsListOptions[] = {&kLimit, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
                                                   &kVar,   &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes, &kExtensions, &kStateDir,
-                                                   &kFormat, &kPipeline,  &kVar, &kVerbose,    &kQuiet,
-                                                   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,     &kOlderThan, &kYes,      &kExtensions,
+                                                   &kStateDir, &kFormat,    &kPipeline, &kVar,
+                                                   &kVerbose,  &kQuiet,     &kLogLevel, &kHelp};
 constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
                                                &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
