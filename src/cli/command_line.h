@@ -44,6 +44,7 @@ struct Arguments {
   bool resume = false;
   bool dry_run = false;
   bool exit_code = false;
+  bool orphans = false;
   bool verbose = false;
   bool quiet = false;
   std::string log_level;  // empty: not given

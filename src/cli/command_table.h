@@ -15,6 +15,8 @@ enum class Command : uint8_t {
   validate,
   preview,
   why,
+  destroy,
+  refresh,
   outputs,
   status,
   logs,

@@ -10,6 +10,8 @@ int run(const Arguments& arguments, Screen& screen);
 int validate(const Arguments& arguments, Screen& screen);
 int preview(const Arguments& arguments, Screen& screen);
 int why(const Arguments& arguments, Screen& screen);
+int destroy(const Arguments& arguments, Screen& screen);
+int refresh(const Arguments& arguments, Screen& screen);
 int outputs(const Arguments& arguments, Screen& screen);
 int status(const Arguments& arguments, Screen& screen);
 int logs(const Arguments& arguments, Screen& screen);

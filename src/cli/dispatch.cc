@@ -15,6 +15,8 @@ int dispatch(const Arguments& arguments, Screen& screen) {
     case Command::validate: return validate(arguments, screen);
     case Command::preview: return preview(arguments, screen);
     case Command::why: return why(arguments, screen);
+    case Command::destroy: return destroy(arguments, screen);
+    case Command::refresh: return refresh(arguments, screen);
     case Command::outputs: return outputs(arguments, screen);
     case Command::status: return status(arguments, screen);
     case Command::logs: return logs(arguments, screen);
