@@ -218,19 +218,6 @@ Result<void> check_choices(const CommandSpec& spec, const GivenOptions& given) {
   return {};
 }
 
-// A duration, or a number of days or weeks.
-std::optional<Milliseconds> parse_age(const std::string& text) {
-  constexpr int64_t kDay = 24 * 60 * 60;
-  constexpr int64_t kMost = 100'000;
-  if (!text.empty() && (text.back() == 'd' || text.back() == 'w')) {
-    int64_t count = 0;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size() - 1, count);
-    if (code != std::errc() || end != text.data() + text.size() - 1 || count < 0 || count > kMost) return {};
-    return std::chrono::seconds(count * kDay * (text.back() == 'w' ? 7 : 1));
-  }
-  return parse_duration(text);
-}
-
 Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   const auto value = [&](const char* name) -> std::string {
     const auto found = given.find(name);
@@ -240,6 +227,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   if (given.count("extensions") != 0) arguments.extensions = given["extensions"].values;
   arguments.state_dir = value("state-dir");
   arguments.pipeline = value("pipeline");
+  arguments.profile = value("profile");
   arguments.log_level = value("log-level");
   if (given.count("format") != 0) arguments.format = value("format");
   arguments.run = value("run");
@@ -259,6 +247,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.resume = flag("resume");
   arguments.dry_run = flag("dry-run");
   arguments.exit_code = flag("exit-code");
+  arguments.orphans = flag("orphans");
   if (arguments.resume && arguments.force) {
     return tl::unexpected(usage("value", "--resume and --force are both given",
                                 "--resume repeats nothing that has succeeded, --force repeats all of it"));
@@ -300,10 +289,10 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   if (auto taken = number("limit", 1, arguments.limit); !taken) return taken;
   if (auto taken = number("keep", 0, arguments.keep); !taken) return taken;
   if (const auto found = given.find("older-than"); found != given.end()) {
-    arguments.older = parse_age(found->second.values.front());
+    arguments.older = parse_duration(found->second.values.front());
     if (!arguments.older) {
       return tl::unexpected(usage("value", found->second.from + " is '" + found->second.values.front() + "'",
-                                  "it takes an age such as 12h, 30d or 8w"));
+                                  "it takes an age such as 12h or 30d"));
     }
   }
   if (arguments.follow && arguments.reads) {
@@ -392,6 +381,7 @@ std::string Arguments::same_project(const std::string& words) const {
   std::string out = shell_quote(program) + ' ' + words + ' ' + shell_quote(file);
   if (!state_dir.empty()) out += " --state-dir " + shell_quote(state_dir);
   if (!pipeline.empty()) out += " --pipeline " + shell_quote(pipeline);
+  if (!profile.empty()) out += " --profile " + shell_quote(profile);
   return out;
 }
 

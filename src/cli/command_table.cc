@@ -16,6 +16,7 @@ constexpr OptionSpec kFormat = {"format", 0, "FORMAT", "Print text for people or
 constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or mermaid, dot or json",
                                      "text|mermaid|dot|json"};
 constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
+constexpr OptionSpec kProfile = {"profile", 0, "NAME", "The profile to merge over the pipeline", ""};
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
 constexpr OptionSpec kRun = {"run", 0, "RUN", "The run (default: the last one)", ""};
 constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and the refusals instead", ""};
@@ -26,7 +27,7 @@ constexpr OptionSpec kShowSecrets = {"show-secrets", 0, "",
                                      "Show secret outputs as well; needs the passphrase", ""};
 constexpr OptionSpec kLimit = {"limit", 0, "N", "List at most N (default: 20)", ""};
 constexpr OptionSpec kKeep = {"keep", 0, "N", "Keep the newest N", ""};
-constexpr OptionSpec kOlderThan = {"older-than", 0, "AGE", "Only those begun so long ago: 12h, 30d, 8w", ""};
+constexpr OptionSpec kOlderThan = {"older-than", 0, "AGE", "Only those begun so long ago: 12h, 30d", ""};
 constexpr OptionSpec kYes = {"yes", 'y', "", "Do not ask", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
@@ -43,6 +44,7 @@ constexpr OptionSpec kReport = {"report", 0, "FILE.html",
                                 "Write a report of the run to FILE.html when it ends", ""};
 constexpr OptionSpec kMetrics = {"metrics", 0, "FILE",
                                  "Write metrics to FILE (OpenMetrics text) when it ends", ""};
+constexpr OptionSpec kOrphans = {"orphans", 0, "", "Destroy what the pipeline does not hold any more", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
 constexpr OptionSpec kQuiet = {"quiet", 0, "", "Say only what went wrong", ""};
 constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
@@ -50,27 +52,35 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
                                   "debug|info|warn|error|off"};
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
-constexpr const OptionSpec* kPreviewOptions[] = {&kOnly,     &kSkip,       &kFrom,     &kUntil,    &kForce,
-                                                 &kExitCode, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                 &kVar,      &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunOptions[] = {&kOnly,     &kSkip,    &kFrom,        &kUntil,    &kForce,
-                                             &kResume,   &kDryRun,  &kExtensions,  &kStateDir, &kFormat,
-                                             &kPipeline, &kVar,     &kMaxParallel, &kFailFast, &kReport,
-                                             &kMetrics,  &kVerbose, &kQuiet,       &kLogLevel, &kHelp};
-constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kPreviewOptions[] = {
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kForce,   &kExitCode, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kDestroyOptions[] = {
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kOrphans, &kYes,   &kMaxParallel, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet, &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kRefreshOptions[] = {
+    &kOnly,     &kSkip,    &kFrom, &kUntil,   &kMaxParallel, &kExtensions, &kStateDir, &kFormat,
+    &kPipeline, &kProfile, &kVar,  &kVerbose, &kQuiet,       &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {
+    &kOnly,       &kSkip,     &kFrom,    &kUntil,    &kForce,   &kResume,   &kDryRun,
+    &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile, &kVar,      &kMaxParallel,
+    &kFailFast,   &kReport,   &kMetrics, &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
-                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                 &kVar,         &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunsListOptions[] = {&kLimit, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                  &kVar,   &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes, &kExtensions, &kStateDir,
-                                                   &kFormat, &kPipeline,  &kVar, &kVerbose,    &kQuiet,
-                                                   &kLogLevel, &kHelp};
-constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
-                                               &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
+                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,
+                                                 &kPipeline,    &kProfile,    &kVar,      &kVerbose,
+                                                 &kQuiet,       &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsListOptions[] = {&kLimit,    &kExtensions, &kStateDir, &kFormat,
+                                                  &kPipeline, &kProfile,    &kVar,      &kVerbose,
+                                                  &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes,     &kExtensions, &kStateDir,
+                                                   &kFormat, &kPipeline,  &kProfile, &kVar,        &kVerbose,
+                                                   &kQuiet,  &kLogLevel,  &kHelp};
+constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kProfile,
+                                               &kVar,        &kVerbose,  &kQuiet,       &kLogLevel, &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
                                                    &kQuiet,      &kLogLevel, &kHelp};
 constexpr const OptionSpec* kVersionOptions[] = {&kFormat, &kVerbose, &kQuiet, &kLogLevel, &kHelp};
@@ -120,6 +130,23 @@ constexpr CommandSpec kCommands[] = {
      {kFile, {"TYPE.NAME", Operand::address}},
      kFileOptions,
      "pangeo-forge why prod.yaml terraform.network"},
+    {Command::destroy,
+     "destroy",
+     "Destroy what runs have made, the last first",
+     "Takes what was selected and all that needs it. Asks on a terminal; elsewhere it needs --yes.\n"
+     "What is protected (`protect: true`) is refused. Afterwards nothing of it is cached.",
+     {kFile, kNone},
+     kDestroyOptions,
+     "pangeo-forge destroy prod.yaml\n"
+     "pangeo-forge destroy prod.yaml --only 'kubectl.*' --yes\n"
+     "pangeo-forge destroy prod.yaml --orphans"},
+    {Command::refresh,
+     "refresh",
+     "Let extensions look again at what they made",
+     "",
+     {kFile, kNone},
+     kRefreshOptions,
+     "pangeo-forge refresh prod.yaml"},
     {Command::outputs,
      "outputs",
      "Show what the instances put out when they last succeeded",
@@ -210,6 +237,15 @@ constexpr CommandSpec kCommands[] = {
      kGraphOptions,
      "pangeo-forge graph prod.yaml\n"
      "pangeo-forge graph prod.yaml --format dot | dot -Tsvg > prod.svg"},
+    {Command::config,
+     "config",
+     "Show the pipeline as its profile and its included files make it",
+     "Each value has the place in which it is written beside it. Expressions and secrets stay as they\n"
+     "are written; nothing is checked but how the files fit together.",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge config prod.yaml --profile test\n"
+     "pangeo-forge config prod.yaml --format json"},
     {Command::extension_list,
      "extension list",
      "List the extensions that pipelines in this folder may use",

@@ -50,6 +50,9 @@ class History {
   /// Reads the last successes; a state folder without runs is an empty history. Errors as of state::Reader.
   Result<void> load(const std::filesystem::path& state_folder);
 
+  /// The pipeline has grown by instances that earlier runs made.
+  void index_again();
+
   /// The last success of an instance; null: there is none, or it was destroyed since.
   const state::InstanceRecord* last(uint32_t instance) const;
   /// Last successes of addresses that the pipeline does not hold, by address.
