@@ -17,6 +17,7 @@ Steps::Steps() {
       repeat forge.time.sleep(0.01) until forge.fs.exists('go')
     end
     if n <= config.failures then error(config.says .. ' ' .. n) end
+    forge.log.info('done')
     outputs.ran = n
     outputs.value = config.value)"),
             "", R"(
@@ -72,6 +73,7 @@ std::function<bool(const std::string&)> seen(std::vector<std::string> wanted) {
       const Json instance = event->value("instance", Json());
       const std::string text =
           event->value("event", "") + (instance.is_string() ? " " + instance.get<std::string>() : "");
+      if (event->value("message", "") == "done") continue;
       const auto found = std::find(wanted.begin(), wanted.end(), text);
       if (found != wanted.end()) wanted.erase(found);
     }
@@ -94,6 +96,20 @@ std::vector<std::string> starts(const RunResult& run) {
     out.push_back(one["instance"].get<std::string>() + " " + std::to_string(one["attempt"].get<int>()));
   }
   return out;
+}
+
+int most_at_once(const RunResult& run, const std::vector<std::string>& instances) {
+  int now = 0;
+  int most = 0;
+  for (const Json& one : run.all) {
+    if (one.value("event", "") != "log") continue;
+    const std::string instance = one["instance"].get<std::string>();
+    if (!instances.empty() && std::find(instances.begin(), instances.end(), instance) == instances.end())
+      continue;
+    now += one["message"] == "executing" ? 1 : -1;
+    most = std::max(most, now);
+  }
+  return most;
 }
 
 std::vector<std::string> results(const RunResult& run) {

@@ -12,7 +12,7 @@ namespace pf::test {
 /// The configuration of an instance of `t`, all of it optional: `value` (anything; becomes the output
 /// `value`); `wait` (from this execution on it waits to be let go, or for ever); `failures` (how many
 /// executions fail, with `says` as their error's text); `spin` (an endless loop). Each execution logs
-/// `executing`, and puts out its number as `ran`.
+/// `executing`, and where it succeeds `done`; and puts out its number as `ran`.
 class Steps : public Project {
  public:
   Steps();
@@ -30,12 +30,15 @@ class Steps : public Project {
 
 /// What a run said that has ended.
 RunResult told(Output output);
-/// For Process::wait_for: whether each of these was printed, `EVENT type.name`; the same twice: two of them.
+/// For Process::wait_for: whether each of these was printed, `EVENT type.name` (`log type.name`: it
+/// executes); the same twice: two of them.
 std::function<bool(const std::string&)> seen(std::vector<std::string> events);
 /// Events of a name, in order, as `FIELD` of each.
 std::vector<Json> each(const RunResult& run, const std::string& event, const std::string& field);
 /// `type.name attempt` of each instance_started.
 std::vector<std::string> starts(const RunResult& run);
+/// How many of these instances (none named: of all) executed side by side; where none fails.
+int most_at_once(const RunResult& run, const std::vector<std::string>& instances = {});
 /// `type.name result` of each instance, in the order of their names.
 std::vector<std::string> results(const RunResult& run);
 
