@@ -103,6 +103,7 @@ void Bookkeeper::on(const InstanceFinished& event) {
 }
 
 void Bookkeeper::on(const LogLine& event) {
+  if (event.index >= book_.instances->size()) return;  // the report is of instances
   static constexpr std::string_view kLabels[] = {"debug", "info", "warning", "error"};
   Story& one = story(event.index);
   TimeText times;
@@ -123,6 +124,7 @@ void Bookkeeper::on(const LogLine& event) {
 }
 
 void Bookkeeper::on(const Refused& event) {
+  if (event.index >= book_.instances->size()) return;  // its hook's own line tells of it
   Story& one = story(event.index);
   if (one.refused.size() >= kMostRefused) return;
   std::string text(event.call);

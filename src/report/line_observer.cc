@@ -152,6 +152,7 @@ class LineObserver final : public Observer {
       if (i + 1 == lines.size() && !fields.empty()) log += "  " + fields;
       log += '\n';
     }
+    if (!tally_.is_instance(event.index)) return release_log_now(event.index);
     if (log.size() > kMostLog) release_log(event.index, "so far");
     if (out().size() > kMostLog) flush();
   }
@@ -165,6 +166,7 @@ class LineObserver final : public Observer {
     log += visible(tally_.address(event.index)) + ": " + visible(event.call);
     if (event.error != nullptr) log += " [" + visible(event.error->code) + "]";
     log += '\n';
+    if (!tally_.is_instance(event.index)) release_log_now(event.index);
   }
 
   void on(const RunFailure& event) override {
@@ -243,6 +245,12 @@ class LineObserver final : public Observer {
       out() += found->second;
     }
     logs_.erase(found);
+  }
+
+  // There is no end of the pipeline's own hooks that their lines could wait for.
+  void release_log_now(uint32_t index) {
+    release_log(index, {});
+    flush();
   }
 
   // A few that are cached are named; of many, their number at the end says more.

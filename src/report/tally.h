@@ -57,7 +57,12 @@ class Tally {
   /// Returns the failure where it was one (valid until the next), else null.
   const Failure* finished(const orchestrator::InstanceFinished& event);
 
-  const std::string& address(uint32_t index) const { return (*instances_)[index].address; }
+  /// Of a hook of the pipeline itself: `pipeline`.
+  const std::string& address(uint32_t index) const {
+    static const std::string kPipeline = "pipeline";
+    return is_instance(index) ? (*instances_)[index].address : kPipeline;
+  }
+  bool is_instance(uint32_t index) const { return index < total(); }
   uint32_t total() const { return instances_ == nullptr ? 0 : static_cast<uint32_t>(instances_->size()); }
   uint32_t done() const { return done_; }
   SteadyTime since() const { return since_; }
