@@ -62,7 +62,8 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
 /// already.
 tl::expected<void, Errors> load_extension(Project& project, const ProjectOptions& options,
                                           const std::string& type);
-/// Caches the descriptions that open_project evaluated, and the files that it parsed. Needs the state folder's lock.
+/// Caches the descriptions that open_project evaluated, and the files that it parsed. Needs the state
+/// folder's lock.
 void keep_descriptions(const Project& project);
 
 }  // namespace pf::orchestrator

@@ -50,6 +50,7 @@ class Session {
   tl::expected<void, Errors> open();
   tl::expected<void, Errors> look_at_tools();
   Result<worker::Supervisor*> supervisor();
+  Result<void> move(const History::Moved& moved);
   Result<void> find_unfinished();
   tl::expected<int, Errors> clean_up();
   tl::expected<int, Errors> tear_down();
@@ -134,7 +135,39 @@ tl::expected<void, Errors> Session::open() {
       });
   if (!writer) return stop(std::move(writer.error()));
   writer_ = std::move(*writer);
+  for (const auto& moved : history_->moved()) {
+    if (auto done = move(moved); !done) return stop(std::move(done.error()));
+  }
   return {};
+}
+
+// Work folder and stack go along, and the store knows it last: whatever interrupts this, it is done again.
+Result<void> Session::move(const History::Moved& moved) {
+  const auto& pipeline = *project_->pipeline;
+  const state::Layout layout(project_->state_folder);
+  const auto folder = [&](const std::string& address) {
+    const size_t dot = address.find('.');
+    return layout.work(address.substr(0, dot), address.substr(dot + 1));
+  };
+  std::error_code code;
+  if (std::filesystem::exists(folder(moved.from), code) && !std::filesystem::exists(folder(moved.to), code)) {
+    std::filesystem::create_directories(folder(moved.to).parent_path(), code);
+    if (!code) std::filesystem::rename(folder(moved.from), folder(moved.to), code);
+    if (code) return tl::unexpected(system_error("cannot move " + folder(moved.from).string(), code.value()));
+  }
+  const int64_t instance = pipeline.find(moved.to);
+  const iac::StackId from{pipeline.name, moved.stack};
+  const iac::StackId to{pipeline.name, pipeline.instances[static_cast<size_t>(instance)].stack};
+  if (from.stack != to.stack) {
+    auto content = engine_->read(from);
+    if (!content) return tl::unexpected(std::move(content.error()));
+    if (*content) {
+      if (auto exported = engine_->export_content(to, **content); !exported) return exported;
+      if (auto removed = engine_->remove(from); !removed) return tl::unexpected(std::move(removed.error()));
+    }
+  }
+  writer_->move(pipeline.name, moved.from, moved.to, {});
+  return writer_->drain();
 }
 
 Result<worker::Supervisor*> Session::supervisor() {

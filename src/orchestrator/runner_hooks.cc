@@ -180,7 +180,7 @@ void Runner::ask_after_instance(uint32_t instance, uint32_t attempt, AttemptEnd 
     finish_if_done();
   };
   const bool succeeded = end.result == InstanceResult::succeeded;
-  const bool ends = succeeded || (!end.again && scheduler_.is_last(instance, end));
+  const bool ends = succeeded || scheduler_.is_last(instance, end);
   if (!hooks_ || !ends || end.result == InstanceResult::cancelled ||
       !hooks_->any(HookStage::after_instance, instance)) {
     return finish(std::move(end));
