@@ -240,6 +240,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   if (given.count("extensions") != 0) arguments.extensions = given["extensions"].values;
   arguments.state_dir = value("state-dir");
   arguments.pipeline = value("pipeline");
+  arguments.profile = value("profile");
   arguments.log_level = value("log-level");
   if (given.count("format") != 0) arguments.format = value("format");
   arguments.run = value("run");
@@ -392,6 +393,7 @@ std::string Arguments::same_project(const std::string& words) const {
   std::string out = shell_quote(program) + ' ' + words + ' ' + shell_quote(file);
   if (!state_dir.empty()) out += " --state-dir " + shell_quote(state_dir);
   if (!pipeline.empty()) out += " --pipeline " + shell_quote(pipeline);
+  if (!profile.empty()) out += " --profile " + shell_quote(profile);
   return out;
 }
 

@@ -24,7 +24,7 @@ struct Arguments {
   std::string operand;  // TYPE.NAME, RUN, NAME or SHELL; empty: none
   std::string second;   // the second RUN
   std::vector<std::string> extensions;
-  std::string state_dir, pipeline;
+  std::string state_dir, pipeline, profile;
   std::string format = "text";
   std::vector<std::pair<std::string, std::string>> variables;
   uint32_t max_parallel = 0;  // 0: what the pipeline says

@@ -16,6 +16,7 @@ constexpr OptionSpec kFormat = {"format", 0, "FORMAT", "Print text for people or
 constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or mermaid, dot or json",
                                      "text|mermaid|dot|json"};
 constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
+constexpr OptionSpec kProfile = {"profile", 0, "NAME", "The profile to merge over the pipeline", ""};
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
 constexpr OptionSpec kRun = {"run", 0, "RUN", "The run (default: the last one)", ""};
 constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and the refusals instead", ""};
@@ -50,27 +51,29 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
                                   "debug|info|warn|error|off"};
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
-constexpr const OptionSpec* kPreviewOptions[] = {&kOnly,     &kSkip,       &kFrom,     &kUntil,    &kForce,
-                                                 &kExitCode, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                 &kVar,      &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunOptions[] = {&kOnly,     &kSkip,    &kFrom,        &kUntil,    &kForce,
-                                             &kResume,   &kDryRun,  &kExtensions,  &kStateDir, &kFormat,
-                                             &kPipeline, &kVar,     &kMaxParallel, &kFailFast, &kReport,
-                                             &kMetrics,  &kVerbose, &kQuiet,       &kLogLevel, &kHelp};
-constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kPreviewOptions[] = {
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kForce,   &kExitCode, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {
+    &kOnly,       &kSkip,     &kFrom,    &kUntil,    &kForce,   &kResume,   &kDryRun,
+    &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile, &kVar,      &kMaxParallel,
+    &kFailFast,   &kReport,   &kMetrics, &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
-                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                 &kVar,         &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunsListOptions[] = {&kLimit, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                  &kVar,   &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes, &kExtensions, &kStateDir,
-                                                   &kFormat, &kPipeline,  &kVar, &kVerbose,    &kQuiet,
-                                                   &kLogLevel, &kHelp};
-constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
-                                               &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
+                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,
+                                                 &kPipeline,    &kProfile,    &kVar,      &kVerbose,
+                                                 &kQuiet,       &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsListOptions[] = {&kLimit,    &kExtensions, &kStateDir, &kFormat,
+                                                  &kPipeline, &kProfile,    &kVar,      &kVerbose,
+                                                  &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes,     &kExtensions, &kStateDir,
+                                                   &kFormat, &kPipeline,  &kProfile, &kVar,        &kVerbose,
+                                                   &kQuiet,  &kLogLevel,  &kHelp};
+constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kProfile,
+                                               &kVar,        &kVerbose,  &kQuiet,       &kLogLevel, &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
                                                    &kQuiet,      &kLogLevel, &kHelp};
 constexpr const OptionSpec* kVersionOptions[] = {&kFormat, &kVerbose, &kQuiet, &kLogLevel, &kHelp};
@@ -210,6 +213,15 @@ constexpr CommandSpec kCommands[] = {
      kGraphOptions,
      "pangeo-forge graph prod.yaml\n"
      "pangeo-forge graph prod.yaml --format dot | dot -Tsvg > prod.svg"},
+    {Command::config,
+     "config",
+     "Show the pipeline as its profile and its included files make it",
+     "Each value has the place in which it is written beside it. Expressions and secrets stay as they\n"
+     "are written; nothing is checked but how the files fit together.",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge config prod.yaml --profile test\n"
+     "pangeo-forge config prod.yaml --format json"},
     {Command::extension_list,
      "extension list",
      "List the extensions that pipelines in this folder may use",

@@ -25,6 +25,7 @@ enum class Command : uint8_t {
   runs_export,
   unlock,
   graph,
+  config,
   extension_list,
   extension_show,
   doctor,

@@ -25,6 +25,7 @@ int dispatch(const Arguments& arguments, Screen& screen) {
     case Command::runs_export: return runs_export(arguments, screen);
     case Command::unlock: return unlock(arguments, screen);
     case Command::graph: return graph(arguments, screen);
+    case Command::config: return config(arguments, screen);
     case Command::extension_list: return extension_list(arguments, screen);
     case Command::extension_show: return extension_show(arguments, screen);
     case Command::doctor: return doctor(arguments, screen);

@@ -178,6 +178,7 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   pipeline::LoadOptions load;
   load.file = options.file;
   load.pipeline = options.pipeline;
+  load.profile = options.profile;
   load.variables = options.variables;
   auto pipeline = pipeline::load(load);
   if (!pipeline) return tl::unexpected(std::move(pipeline.error()));

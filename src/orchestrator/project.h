@@ -22,6 +22,7 @@ namespace pf::orchestrator {
 struct ProjectOptions {
   std::filesystem::path file;
   std::string pipeline;                                        // --pipeline
+  std::string profile;                                         // --profile
   std::vector<std::pair<std::string, std::string>> variables;  // --var
   std::vector<std::filesystem::path> extensions;               // --extensions
   std::filesystem::path state_folder;  // --state-dir; empty: `.pangeo-forge` beside FILE
