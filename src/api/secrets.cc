@@ -52,6 +52,14 @@ constexpr Handled kCalls[] = {{"secret.get", get}, {"secret.mark", mark}};
 std::span<const Handled> secret_calls() { return kCalls; }
 
 Result<std::string> Secrets::get(std::string_view name) {
+  if (const auto source = sources_.find(name); source != sources_.end()) {
+    if (const auto known = values_.find(name); known != values_.end()) return known->second;
+    auto value = source->second();
+    if (!value) return value;
+    if (!mask_.add(*value)) return too_short("the secret " + std::string(name));
+    values_.emplace(name, *value);
+    return value;
+  }
   const std::string variable = "PANGEO_FORGE_SECRET_" + std::string(name);
   const char* value = std::getenv(variable.c_str());
   if (value == nullptr) {

@@ -67,7 +67,7 @@ std::string summary_of(const std::string& first) {
   for (const auto& spec : commands()) {
     if (first == spec.words) return spec.summary;
   }
-  return "Commands for " + first + "s";
+  return "Commands for " + first + (first.back() == 's' ? "" : "s");
 }
 
 }  // namespace

@@ -6,8 +6,30 @@
 #include "report/listing.h"
 #include "report/visible.h"
 #include "state/store.h"
+#include "state/vault.h"
 
 namespace pf::cli {
+
+namespace {
+
+// Puts the secrets back where there are any.
+Result<void> unseal(const Located& located, std::vector<state::InstanceRecord>& records) {
+  const auto is_sealed = [](const state::InstanceRecord& record) { return !record.sealed.empty(); };
+  if (std::none_of(records.begin(), records.end(), is_sealed)) return {};
+  const auto passphrase = state::passphrase_of_environment();
+  if (!passphrase) return tl::unexpected(passphrase.error());
+  const auto vault = state::Vault::open_existing(located.state_folder, *passphrase);
+  if (!vault) return tl::unexpected(vault.error());
+  for (auto& record : records) {
+    if (!is_sealed(record)) continue;
+    auto plain = vault->unseal(record.sealed_as.empty() ? record.address : record.sealed_as, record.sealed);
+    if (!plain) return tl::unexpected(plain.error());
+    record.outputs = std::move(*plain);
+  }
+  return {};
+}
+
+}  // namespace
 
 int outputs(const Arguments& arguments, Screen& screen) {
   const auto located = locate(arguments);
@@ -37,6 +59,9 @@ int outputs(const Arguments& arguments, Screen& screen) {
       if (error.hint.empty()) error.hint = arguments.same_project("outputs") + " shows all there are";
       return refuse(screen, arguments, error);
     }
+  }
+  if (arguments.show_secrets) {
+    if (auto done = unseal(*located, records); !done) return refuse(screen, arguments, done.error());
   }
   if (arguments.json()) {
     const auto written = report::write_outputs_json(screen.out, std::move(records));

@@ -19,8 +19,9 @@ struct Located {
   std::string pipeline;
   std::filesystem::path state_folder;
 };
-/// Reads FILE only as far as its top level, so that what was run can be looked at while the file is being
-/// changed. Errors as of pipeline::load: yaml.*, `pipeline.empty`, `pipeline.choose`, `pipeline.unknown`.
+/// Reads FILE, and what it includes, only as far as the top level, so that what was run can be looked at
+/// while the file is being changed. Errors as of pipeline::load: yaml.*, `pipeline.empty`, `pipeline.choose`,
+/// `pipeline.unknown`.
 Result<Located> locate(const Arguments& arguments);
 
 }  // namespace pf::cli

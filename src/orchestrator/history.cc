@@ -76,6 +76,13 @@ Result<void> History::load(const std::filesystem::path& state_folder) {
     return tl::unexpected(latest.error());
   }
   records_ = std::move(*latest);
+  index_again();
+  return {};
+}
+
+void History::index_again() {
+  by_instance_.assign(pipeline_.instances.size(), -1);
+  others_.clear();
   for (size_t i = 0; i < records_.size(); ++i) {
     const int64_t instance = pipeline_.find(records_[i].address);
     if (instance >= 0)
@@ -83,7 +90,6 @@ Result<void> History::load(const std::filesystem::path& state_folder) {
     else
       others_.emplace(records_[i].address, i);
   }
-  return {};
 }
 
 const state::InstanceRecord* History::last(uint32_t instance) const {
@@ -102,6 +108,10 @@ std::vector<const state::InstanceRecord*> History::others() const {
     if (pipeline_.find(address) < 0) out.push_back(&records_[index]);
   }
   return out;
+}
+
+bool History::has_sealed() const {
+  return std::any_of(records_.begin(), records_.end(), [](const auto& one) { return !one.sealed.empty(); });
 }
 
 std::vector<std::string> History::to_read(uint32_t instance, const Making& making,

@@ -50,10 +50,15 @@ class History {
   /// Reads the last successes; a state folder without runs is an empty history. Errors as of state::Reader.
   Result<void> load(const std::filesystem::path& state_folder);
 
+  /// The pipeline has grown by instances that earlier runs made.
+  void index_again();
+
   /// The last success of an instance; null: there is none, or it was destroyed since.
   const state::InstanceRecord* last(uint32_t instance) const;
   /// Last successes of addresses that the pipeline does not hold, by address.
   std::vector<const state::InstanceRecord*> others() const;
+  /// Whether some success has outputs that only a passphrase opens.
+  bool has_sealed() const;
   bool empty() const { return records_.empty(); }
 
   /// Whether `last`, a success (null: there was none), may be taken for a new one. `context` is what counts

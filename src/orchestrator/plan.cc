@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/keys.h"
 #include "orchestrator/preparation.h"
 #include "orchestrator/run.h"
 #include "orchestrator/scheduler.h"
@@ -222,6 +223,7 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
 
   api::Secrets secrets;
   secrets.set_key_file(state::Layout(plan.project->state_folder).digest_key(), false);
+  set_sources(pipeline, secrets);
   api::Versions versions(secrets, plan.project->state_folder);
   if (auto tools = look_at_tools(*plan.project, versions); !tools)
     return tl::unexpected(std::move(tools.error()));
@@ -237,6 +239,11 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
   plan.instances = std::move(foresight.instances);
   plan.shown = std::move(foresight.shown);
   for (const auto* record : history.others()) {
+    // Of a for_each that could not be expanded nobody knows which instances it will have.
+    const int64_t group = pipeline.find(record->address.substr(0, record->address.find('[')));
+    if (group >= 0 && pipeline.instances[static_cast<size_t>(group)].group &&
+        plan.shown[static_cast<size_t>(group)])
+      continue;
     plan.orphans.push_back({record->address, record->started + record->duration, record->run});
   }
   return plan;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "extension/describe.h"
 #include "extension/descriptions.h"
+#include "state/layout.h"
 
 namespace pf::orchestrator {
 namespace {
@@ -70,6 +71,7 @@ void load_schemas(Project& project, Errors& errors) {
     return schema.has_value();
   };
   for (auto& [type, loaded] : project.extensions) {
+    if (loaded.schema) continue;
     if (loaded.package.modules.count("models") == 0) {
       loaded.schema = pipeline::Schema::empty();
     } else if (auto description = cache.find(loaded.package.digest)) {
@@ -178,15 +180,19 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   pipeline::LoadOptions load;
   load.file = options.file;
   load.pipeline = options.pipeline;
+  load.profile = options.profile;
   load.variables = options.variables;
+  const auto beside = fs::absolute(options.file).lexically_normal().parent_path();
+  const auto state_folder = options.state_folder.empty()
+                                ? beside / ".pangeo-forge"
+                                : fs::absolute(options.state_folder).lexically_normal();
+  load.tree_cache = state::Layout(state_folder).cache() / "trees";
   auto pipeline = pipeline::load(load);
   if (!pipeline) return tl::unexpected(std::move(pipeline.error()));
 
   auto project = std::make_unique<Project>();
   project->pipeline = std::move(*pipeline);
-  project->state_folder = options.state_folder.empty()
-                              ? project->pipeline->folder / ".pangeo-forge"
-                              : fs::absolute(options.state_folder).lexically_normal();
+  project->state_folder = state_folder;
   Errors errors;
   find_packages(*project, options, errors);
   load_schemas(*project, errors);
@@ -203,12 +209,29 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   return project;
 }
 
+tl::expected<void, Errors> load_extension(Project& project, const ProjectOptions& options,
+                                          const std::string& type) {
+  if (project.extensions.contains(type)) return {};
+  extension::SearchOptions search;
+  search.folders = options.extensions;
+  search.project = project.pipeline->folder;
+  auto package = extension::find_package(search, type);
+  if (!package) return tl::unexpected(std::move(package.error()));
+  Loaded loaded;
+  loaded.has_bootstrap = package->modules.count("bootstrap") != 0;
+  loaded.package = std::move(*package);
+  project.extensions.emplace(type, std::move(loaded));
+  Errors errors;
+  load_schemas(project, errors);
+  if (!errors.empty()) return tl::unexpected(std::move(errors));
+  return {};
+}
+
 void keep_descriptions(const Project& project) {
   const extension::Descriptions cache(project.state_folder);
-  for (const auto& [digest, description] : project.fresh) {
-    // Only a cache: a folder that cannot be written is met again, and reported, by the run store.
-    (void)cache.put(digest, description);
-  }
+  // Only a cache: a folder that cannot be written is met again, and reported, by the run store.
+  for (const auto& [digest, description] : project.fresh) (void)cache.put(digest, description);
+  (void)pipeline::keep_trees(*project.pipeline);
 }
 
 }  // namespace pf::orchestrator

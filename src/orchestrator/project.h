@@ -22,6 +22,7 @@ namespace pf::orchestrator {
 struct ProjectOptions {
   std::filesystem::path file;
   std::string pipeline;                                        // --pipeline
+  std::string profile;                                         // --profile
   std::vector<std::pair<std::string, std::string>> variables;  // --var
   std::vector<std::filesystem::path> extensions;               // --extensions
   std::filesystem::path state_folder;  // --state-dir; empty: `.pangeo-forge` beside FILE
@@ -57,7 +58,11 @@ struct Project {
 /// Loads and checks; writes no file. models.lua is evaluated in sandboxed workers, unless
 /// `<state>/cache/models` has its description. Prints nothing; errors are sorted by position.
 tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions& options);
-/// Caches the descriptions that open_project evaluated. Needs the state folder's lock.
+/// Finds and reads one more extension, which the pipeline file does not use; nothing where it is there
+/// already.
+tl::expected<void, Errors> load_extension(Project& project, const ProjectOptions& options,
+                                          const std::string& type);
+/// Caches the descriptions that open_project evaluated, and the files that it parsed. Needs the state folder's lock.
 void keep_descriptions(const Project& project);
 
 }  // namespace pf::orchestrator

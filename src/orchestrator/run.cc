@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/keys.h"
 #include "orchestrator/runner.h"
 
 namespace pf::orchestrator {
@@ -51,6 +52,8 @@ class Session {
   Result<worker::Supervisor*> supervisor();
   Result<void> find_unfinished();
   tl::expected<int, Errors> clean_up();
+  tl::expected<int, Errors> tear_down();
+  tl::expected<void, Errors> find_kept();
   int execute(state::RunRecord record, std::vector<bool> excluded);
   void tick_forever(asio::steady_timer& timer, Runner& runner);
   void watch_signals(asio::signal_set& signals, Runner& runner);
@@ -68,7 +71,9 @@ class Session {
   std::unique_ptr<worker::Supervisor> supervisor_;
   ToolVersions tools_;
   std::optional<History> history_;
+  std::optional<Keeper> keeper_;
   std::optional<Earlier> earlier_;
+  std::unique_ptr<pipeline::Pipeline> graph_;  // destroy and refresh: the other way round
   state::RunRecord resumed_;
   std::unique_ptr<iac::Engine> engine_;
   std::unique_ptr<state::Writer> writer_;
@@ -102,6 +107,14 @@ tl::expected<void, Errors> Session::open() {
   versions_.emplace(secrets_, project_->state_folder);
   history_.emplace(*project_->pipeline);
   if (auto loaded = history_->load(project_->state_folder); !loaded) return stop(std::move(loaded.error()));
+  set_sources(*project_->pipeline, secrets_);
+  auto passphrase = Keeper::passphrase(*project_->pipeline);
+  if (!passphrase) return stop(std::move(passphrase.error()));
+  keeper_.emplace(project_->state_folder, std::move(*passphrase));
+  // A wrong passphrase is told now, not when half of the pipeline has run.
+  if (keeper_->can_keep() && history_->has_sealed()) {
+    if (auto opened = keeper_->open(); !opened) return stop(std::move(opened.error()));
+  }
   if (auto tools = look_at_tools(); !tools) return tools;
   if (options_.resume) {
     if (auto found = find_unfinished(); !found) return stop(std::move(found.error()));
@@ -192,6 +205,7 @@ state::RunRecord Session::new_record() const {
   state::RunRecord record;
   record.started = Clock::system().wall();
   record.id = state::new_run_id(record.started);
+  record.kind = options_.kind;
   record.pipeline = pipeline.name;
   record.profile = pipeline.profile;
   record.file = (pipeline.folder / pipeline.file.filename()).string();
@@ -217,6 +231,7 @@ Scheduler::Options Session::scheduling(const std::vector<bool>& excluded) const 
 tl::expected<int, Errors> Session::run() {
   if (auto opened = open(); !opened) return tl::unexpected(std::move(opened.error()));
   const auto& pipeline = *project_->pipeline;
+  if (options_.kind != state::RunKind::run) return tear_down();
   auto left_out = excluded(pipeline, options_.selection, *history_);
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
   if (earlier_) return execute(resumed_, std::move(*left_out));
@@ -230,6 +245,128 @@ tl::expected<int, Errors> Session::run() {
   }
   if (!cleanups.empty()) record.cleanups = to_json_text(cleanups);
   return execute(std::move(record), std::move(*left_out));
+}
+
+/// Outputs as they were kept.
+class KeptOutputs final : public pipeline::Outputs {
+ public:
+  KeptOutputs(const History& history, Keeper& keeper, api::Secrets& secrets)
+      : history_(history), keeper_(keeper), secrets_(secrets) {}
+  const Json* of(uint32_t instance) override {
+    if (const auto found = decoded_.find(instance); found != decoded_.end()) return &found->second;
+    const auto* last = history_.last(instance);
+    if (last == nullptr) return nullptr;
+    std::string outputs = last->outputs;
+    if (!last->sealed.empty() && keeper_.can_keep()) {
+      auto plain = keeper_.unseal(last->sealed_as.empty() ? last->address : last->sealed_as, last->sealed);
+      if (plain) outputs = std::move(*plain);
+    }
+    auto decoded = from_cbor(outputs);
+    if (!decoded) return nullptr;
+    return &decoded_.emplace(instance, std::move(*decoded)).first->second;
+  }
+  Result<std::string> secret(std::string_view name) override { return secrets_.get(name); }
+
+ private:
+  const History& history_;
+  Keeper& keeper_;
+  api::Secrets& secrets_;
+  std::map<uint32_t, Json> decoded_;
+};
+
+// Gives the pipeline the instances that earlier runs made: those of for_each over outputs, and orphans where
+// they are asked for.
+tl::expected<void, Errors> Session::find_kept() {
+  auto& pipeline = *project_->pipeline;
+  KeptOutputs outputs(*history_, *keeper_, secrets_);
+  const auto written = static_cast<uint32_t>(pipeline.instances.size());
+  for (uint32_t i = 0; i < written; ++i) {
+    // Without its upstream's outputs a group has made nothing.
+    if (pipeline.instances[i].group) (void)pipeline::expand(pipeline, i, outputs);
+  }
+  if (!options_.orphans) return {};
+  Errors errors;
+  for (const auto* record : history_->others()) {
+    const size_t dot = record->address.find('.');
+    const std::string type = record->address.substr(0, dot);
+    const std::string name = record->address.substr(dot + 1);
+    const auto refuse_orphan = [&](const std::string& what, const std::string& hint) {
+      errors.push_back(refuse("destroy.orphan", record->address + " cannot be destroyed: " + what, hint,
+                              {pipeline.file.string(), 0, 0, {}})
+                           .value());
+    };
+    auto config = record->config.empty() ? Result<Json>(Json::object()) : from_cbor(record->config);
+    const auto context = parse_json(record->context);
+    if (!config || !context || !context->is_object()) {
+      refuse_orphan("its last configuration is not readable",
+                    "put it back into the file and destroy it there");
+      continue;
+    }
+    if (record->config.find(kConcealed) != std::string::npos) {
+      refuse_orphan("its configuration held secrets, which are not kept",
+                    "put it back into the file and destroy it there");
+      continue;
+    }
+    if (auto loaded = load_extension(*project_, options_.project, type); !loaded) {
+      std::move(loaded.error().begin(), loaded.error().end(), std::back_inserter(errors));
+      continue;
+    }
+    const std::string digest = context->value("package", "");
+    if (digest != "sha256:" + project_->extensions.at(type).package.digest) {
+      refuse_orphan(
+          "it was made by another version of the extension " + type,
+          "install that version (its digest is " + digest + "), or put the instance back into the file");
+      continue;
+    }
+    pipeline::adopt(pipeline, type, name, context->value("stack", pipeline.stack + "-*"), *config);
+  }
+  if (!errors.empty()) return tl::unexpected(std::move(errors));
+  history_->index_again();
+  return {};
+}
+
+// Destroys or refreshes what earlier runs made, the last first.
+tl::expected<int, Errors> Session::tear_down() {
+  const auto& pipeline = *project_->pipeline;
+  const auto written = static_cast<uint32_t>(pipeline.instances.size());
+  if (auto found = find_kept(); !found) return tl::unexpected(std::move(found.error()));
+  const auto count = static_cast<uint32_t>(pipeline.instances.size());
+  auto selected = options_.orphans ? std::vector<bool>(count, false) : std::vector<bool>();
+  if (options_.orphans) {
+    for (uint32_t i = written; i < count; ++i) selected[i] = pipeline.instances[i].each == UINT32_MAX;
+  } else {
+    auto chosen = select(pipeline, options_.selection);
+    if (!chosen) return tl::unexpected(std::move(chosen.error()));
+    selected = std::move(*chosen);
+    close_over(pipeline, true, selected);
+  }
+  graph_ = pipeline::reversed(pipeline);
+  std::vector<std::string> addresses;
+  Errors errors;
+  std::vector<bool> left_out(count, true);
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!selected[i] || pipeline.instances[i].group) continue;
+    if (history_->last(i) == nullptr) {
+      const auto stack = engine_->read({pipeline.name, pipeline.instances[i].stack});
+      if (!stack) return stop(stack.error());
+      if (!stack->has_value()) continue;  // it never was
+    }
+    left_out[i] = false;
+    addresses.push_back(pipeline.address(i));
+    if (options_.kind == state::RunKind::destroy &&
+        pipeline.settings[pipeline.instances[i].settings].protect) {
+      errors.push_back(refuse("destroy.protected", addresses.back() + " is protected",
+                              "leave it out with --skip '" + addresses.back() +
+                                  "' (and what it needs), or take `protect: true` away",
+                              pipeline.document->where(pipeline.instances[i].at, addresses.back()))
+                           .value());
+    }
+  }
+  if (!errors.empty()) return tl::unexpected(std::move(errors));
+  if (addresses.empty()) return kNothingToDo;
+  std::reverse(addresses.begin(), addresses.end());
+  if (options_.confirm && !options_.confirm(addresses)) return kDeclined;
+  return execute(new_record(), std::move(left_out));
 }
 
 // What a run that died had still to clean up: the intent was on disk before anything was acquired.
@@ -307,6 +444,16 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
                     *writer_, *engine_,   observer_,
                     secrets_, *versions_, *history_};
   parts.earlier = resumes ? &*earlier_ : nullptr;
+  parts.kind = record.kind;
+  parts.graph = graph_.get();
+  if (keeper_->can_keep()) {
+    parts.seal = [this](const std::string& address, std::string_view plain) {
+      return keeper_->seal(address, plain);
+    };
+    parts.unseal = [this](const std::string& address, std::string_view sealed) {
+      return keeper_->unseal(address, sealed);
+    };
+  }
   parts.run = record.id;
   parts.scheduling = scheduling(left_out);
   parts.force = options_.force;

@@ -3,17 +3,25 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "orchestrator/events.h"
 #include "orchestrator/project.h"
 #include "orchestrator/selection.h"
+#include "state/store.h"
 
 namespace pf::orchestrator {
 
 struct RunOptions {
   ProjectOptions project;
+  state::RunKind kind = state::RunKind::run;
+  bool orphans = false;  // destroy: what the pipeline does not hold any more, and nothing else
+  /// destroy and refresh: asked with the addresses, in the order in which it goes, once everything else is
+  /// known to be good. False: nothing is done.
+  std::function<bool(const std::vector<std::string>&)> confirm;
   Selection selection;
   uint32_t max_parallel = 0;  // --max-parallel; 0: what the pipeline says
   bool fail_fast = false;     // --fail-fast
@@ -34,10 +42,15 @@ enum ExitCode : int {
   kInterrupted = 130,
   kTerminated = 143,
 };
+/// No exit codes: the caller says what happened.
+inline constexpr int kNothingToDo = -1;
+inline constexpr int kDeclined = -2;
 
-/// Runs to the end, or to the first SIGINT or SIGTERM, which stops it cleanly. Returns the exit code; Errors
-/// when nothing was started: the input is refused (3), the state folder is held by another process
-/// (`state.locked`, 4), or the state cannot be written (1). Cleanups that a run before this one left undone
+/// Runs, destroys or refreshes to the end, or to the first SIGINT or SIGTERM, which stops it cleanly. Returns
+/// the exit code; Errors when nothing was started: the input is refused (3), the state folder is held by
+/// another process
+/// (`state.locked`, 4), or the state cannot be written (1). kNothingToDo: there is nothing to destroy or
+/// refresh; kDeclined: confirm() said no. Cleanups that a run before this one left undone
 /// are made first, in a run of their own.
 tl::expected<int, Errors> run(const RunOptions& options, Observer& observer);
 

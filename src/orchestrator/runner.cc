@@ -18,7 +18,7 @@ Runner::Runner(RunnerParts parts)
       preparation_(parts_.project, parts_.secrets, *this),
       sections_(pipeline_.sections.size()),
       grace_timer_(parts_.loop),
-      scheduler_(pipeline_, parts_.scheduling, *this),
+      scheduler_(parts_.graph != nullptr ? *parts_.graph : pipeline_, parts_.scheduling, *this),
       disk_(layout_.folder()) {
   know(0);
   for (size_t i = 0; i < sections_.size(); ++i) {
@@ -57,7 +57,8 @@ void Runner::know(uint32_t first) {
     infos_.push_back({pipeline_.address(i), pipeline_.sections[pipeline_.instances[i].section].type});
     records_[i].instance = i;
     records_[i].address = infos_[i].address;
-    for (const auto& edge : pipeline_.upstream(i)) upstream_[i].push_back(edge.upstream);
+    const auto& graph = parts_.graph != nullptr ? *parts_.graph : pipeline_;
+    for (const auto& edge : graph.upstream(i)) upstream_[i].push_back(edge.upstream);
     if (const auto* last = parts_.history.last(i); last != nullptr) expected_[i] = last->duration;
   }
 }
@@ -69,7 +70,7 @@ void Runner::start() {
                                  {"message", parts_.earlier != nullptr ? "run resumed" : "run started"},
                                  {"pipeline", pipeline_.name},
                                  {"instances", infos_.size()}}));
-  if (!parts_.project.hooks.scripts.empty()) return open_hooks();
+  if (parts_.kind == state::RunKind::run && !parts_.project.hooks.scripts.empty()) return open_hooks();
   // Nothing is told from inside: what workers and the store say comes later. So it is known by then whether
   // anything had to be started, and in which sandbox.
   begun_ = true;
@@ -132,6 +133,12 @@ double Runner::random() { return std::uniform_real_distribution<double>(0, 1)(ra
 
 const Json* Runner::of(uint32_t instance) {
   if (auto found = decoded_.find(instance); found != decoded_.end()) return &found->second;
+  if (parts_.kind != state::RunKind::run && !plain_outputs_.contains(instance)) {
+    const auto* last = parts_.history.last(instance);
+    if (last == nullptr) return nullptr;
+    records_[instance].outputs = last->outputs;
+    unseal(instance, *last);
+  }
   const auto plain = plain_outputs_.find(instance);
   const std::string& outputs = plain != plain_outputs_.end() ? plain->second : records_[instance].outputs;
   if (outputs.empty()) return nullptr;

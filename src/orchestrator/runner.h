@@ -66,6 +66,10 @@ struct RunnerParts {
   api::Versions& versions;
   const History& history;
   const Earlier* earlier = nullptr;  // of a resumed run
+  // What is done to instances; of `destroy` and `refresh` the outputs are those that were kept.
+  state::RunKind kind = state::RunKind::run;
+  const pipeline::Pipeline* graph = nullptr;  // who waits for whom, with the pipeline's indexes; null: as the
+                                              // pipeline says
   // Keep outputs that hold secrets, by address; null: there is no passphrase.
   std::function<Result<std::string>(const std::string& address, std::string_view plain)> seal = {};
   std::function<Result<std::string>(const std::string& address, std::string_view sealed)> unseal = {};
@@ -187,6 +191,7 @@ class Runner final : private Scheduler::Actions,
 
   // runner_offer.cc
   Scheduler::Offer consider(uint32_t instance, uint32_t attempt, Upcoming& up, Scheduler::Answer& answer);
+  Scheduler::Offer consider_kept(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
   bool reuse_earlier(uint32_t instance, uint32_t attempt, const Upcoming& up, Scheduler::Answer& answer);
   bool reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
   bool warm(uint32_t instance, Upcoming& up);
@@ -223,6 +228,8 @@ class Runner final : private Scheduler::Actions,
                                              const extension::Limits& limits);
   void attempt_done(uint32_t instance, worker::Done done);
   void export_stack(uint32_t instance, worker::Done done);
+  void remove_all(uint32_t instance);
+  void export_state(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
   void keep_secret_outputs(uint32_t instance, const std::string& outputs);

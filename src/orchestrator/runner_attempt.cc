@@ -171,6 +171,8 @@ void Runner::attempt_done(uint32_t instance, Done done) {
                "keep what is no secret in self.state, and get the secret anew with forge.secret.get");
     return attempt_failed(instance, InstanceResult::failed, std::move(error.value()));
   }
+  if (parts_.kind == state::RunKind::destroy) return remove_all(instance);
+  if (parts_.kind == state::RunKind::refresh) return export_state(instance, std::move(done));
   const bool has_outputs = done.value.size() > 1;  // an empty map is one byte
   if (!done.state.empty() || has_outputs || attempt.had_stack) {
     return export_stack(instance, std::move(done));
@@ -195,6 +197,49 @@ void Runner::export_stack(uint32_t instance, Done done) {
                  else
                    attempt_failed(instance, InstanceResult::failed, std::move(exported.error()));
                });
+  });
+}
+
+// The stack, then the work folder: a work folder without a stack is only what a later run finds there, a
+// stack without its folder could not be destroyed any more. Off the loop.
+void Runner::remove_all(uint32_t instance) {
+  asio::post(helpers_, [this, instance, id = stack_of(instance), folder = work_folder(instance)] {
+    auto removed = parts_.engine.remove(id);
+    std::error_code code;
+    if (removed) fs::remove_all(folder, code);
+    Error error;
+    if (!removed)
+      error = std::move(removed.error());
+    else if (code)
+      error = system_error("cannot remove " + folder, code.value());
+    asio::post(parts_.loop, [this, instance, error = std::move(error)]() mutable {
+      if (error.code.empty())
+        attempt_succeeded(instance, {});
+      else
+        attempt_failed(instance, InstanceResult::failed, std::move(error));
+    });
+  });
+}
+
+// After a refresh: the outputs stay.
+void Runner::export_state(uint32_t instance, Done done) {
+  asio::post(helpers_, [this, instance, state = std::move(done.state), id = stack_of(instance)]() mutable {
+    Error error;
+    auto content = parts_.engine.read(id);
+    if (!content) {
+      error = std::move(content.error());
+    } else if (*content || !state.empty()) {
+      iac::StackContent next = content->value_or(iac::StackContent{});
+      next.state = std::move(state);
+      if (auto exported = parts_.engine.export_content(id, next); !exported)
+        error = std::move(exported.error());
+    }
+    asio::post(parts_.loop, [this, instance, error = std::move(error)]() mutable {
+      if (error.code.empty())
+        attempt_succeeded(instance, {});
+      else
+        attempt_failed(instance, InstanceResult::failed, std::move(error));
+    });
   });
 }
 

@@ -86,6 +86,7 @@ Scheduler::Offer Runner::offer(uint32_t instance, uint32_t attempt, bool may_sta
 Scheduler::Offer Runner::consider(uint32_t instance, uint32_t attempt, Upcoming& up,
                                   Scheduler::Answer& answer) {
   using Offer = Scheduler::Offer;
+  if (parts_.kind != state::RunKind::run) return consider_kept(instance, up, answer);
   if (up.stage == Upcoming::Stage::fresh) {
     auto wanted = pipeline::evaluate_when(pipeline_, instance, *this);
     if (!wanted) {
@@ -115,6 +116,17 @@ Scheduler::Offer Runner::consider(uint32_t instance, uint32_t attempt, Upcoming&
   }
   read_inputs(instance, up);
   return Offer::taken;
+}
+
+// What is destroyed or refreshed is what an earlier run made: whether it would run now does not matter.
+Scheduler::Offer Runner::consider_kept(uint32_t instance, Upcoming& up, Scheduler::Answer& answer) {
+  auto making = preparation_.make(instance);
+  if (!making) {
+    answer.error = std::move(making.error());
+    return Scheduler::Offer::refused;
+  }
+  up.making = std::move(*making);
+  return Scheduler::Offer::taken;
 }
 
 // Reads files that judging needs, where they are large, off the loop: their digests are known afterwards.
@@ -326,6 +338,9 @@ Scheduler::Offer Runner::prepare(uint32_t instance, uint32_t attempt, Section& s
   job.runtime = section.runtime;
   job.attempt = attempt;
   job.timeout = made.timeout;
+  job.verb = parts_.kind == state::RunKind::destroy   ? extension::Verb::destroy
+             : parts_.kind == state::RunKind::refresh ? extension::Verb::refresh
+                                                      : extension::Verb::execute;
   section.job = extension::instance_job(instance, job, parts_.project.limits_of(instance));
   section.attempt = std::move(made);
   return Scheduler::Offer::taken;

@@ -14,6 +14,7 @@
 #include "pipeline/expression.h"
 #include "pipeline/index_table.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/sources.h"
 
 namespace pf::pipeline {
 
@@ -51,6 +52,8 @@ struct Pipeline::Links {
   std::vector<Variable> variables;
   IndexTable variable_names;
   std::map<std::string, std::optional<std::string>, std::less<>> environment;  // what expressions read
+
+  std::vector<FreshTree> fresh_trees;  // for keep_trees()
 
   const Variable* variable(std::string_view name) const;
   const Template* template_of(const Node& text) const;

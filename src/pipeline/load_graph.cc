@@ -216,6 +216,20 @@ void Loader::read_dependency(const Node& node, const std::string& path, std::vec
     return report("pipeline.type", path + " has the text '" + shorten(text, 60) + "', expected " + kForms, {},
                   *name, path);
   }
+  wait.line = name->line;
+  wait.column = name->column;
+  if (bracket == text.size()) {  // the usual one, without what only messages need
+    const auto section = sections_.find(text.substr(0, dot));
+    const std::string_view wanted = text.substr(dot + 1);
+    const uint32_t index = section == sections_.end() ? IndexTable::kNone : section->second;
+    wait.upstream = links_.addresses.find(hash_of(wanted, index), [&](uint32_t i) {
+      return pipeline_.instances[i].section == index && pipeline_.instances[i].name == wanted;
+    });
+    if (wait.upstream != IndexTable::kNone) {
+      waits.push_back(wait);
+      return;
+    }
+  }
   std::string key;
   bool has_key = false;
   const std::string_view rest = text.substr(bracket);
@@ -235,8 +249,6 @@ void Loader::read_dependency(const Node& node, const std::string& path, std::vec
   }
   const Target target = find_target(text.substr(0, dot), text.substr(dot + 1, bracket - dot - 1),
                                     has_key ? &key : nullptr, all, false, document().where(*name, path));
-  wait.line = name->line;
-  wait.column = name->column;
   for (uint32_t i = 0; i < target.count; ++i) {
     wait.upstream = target.first + i;
     waits.push_back(wait);

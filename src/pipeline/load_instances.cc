@@ -12,19 +12,18 @@ namespace {
 constexpr size_t kMaxInstances = 1'000'000;
 constexpr std::string_view kReservedTypes[] = {"var", "env", "each", "secret"};
 
-/// What a stack name may not have becomes '-', one for each character.
+std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
+
+}  // namespace
+
 std::string as_stack_name(std::string_view name) {
   std::string out;
   for (char c : name) {
     if ((c & 0xC0) == 0x80) continue;
-    out += illegal_character({&c, 1}).empty() ? c : '-';
+    out += is_stack_name({&c, 1}) ? c : '-';
   }
   return out;
 }
-
-std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
-
-}  // namespace
 
 std::string keyed_name(std::string_view name, std::string_view key) {
   std::string out(name);

@@ -43,11 +43,17 @@ bool is_identifier(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) { return is_name_character(c) && c != '.'; });
 }
 
-bool Loader::run(std::unique_ptr<Document> read) {
+std::optional<Node> Loader::merge(std::unique_ptr<Document> read) {
   pipeline_.document = std::move(read);
   pipeline_.folder = document().folder(0);
   const Node* body = pick(document().root());
-  if (body == nullptr) return false;
+  if (body == nullptr) return std::nullopt;
+  return with_profile(*body);
+}
+
+bool Loader::run(std::unique_ptr<Document> read) {
+  const auto body = merge(std::move(read));
+  if (!body) return false;
   static const Node kNothing{};
   const Node* core = body->find("core");
   read_core(core != nullptr ? *core : kNothing, *body);

@@ -22,6 +22,10 @@ class Loader {
       : options_(options), pipeline_(pipeline), links_(*pipeline.links) {}
   /// False where errors were found.
   bool run(std::unique_ptr<Document> document);
+  /// The first part of run(): the pipeline that is meant, with its profile merged over it.
+  std::optional<Node> merge(std::unique_ptr<Document> document);
+  /// merge(), and what `--var` gives put into core.variables.
+  std::optional<Node> merge_with_variables(std::unique_ptr<Document> document);
   /// expand() and, where `outputs` is null, expand_again() of pipeline.h.
   Result<uint32_t> expand(uint32_t group, Outputs* outputs, const Json* expansion);
   Errors take_errors();
@@ -85,9 +89,16 @@ class Loader {
   void read_extension_defaults(const Node& node, const Node& body);
   void read_order(const Node& node, const Node& body);
   void read_variables(const Node* declared);
+  std::optional<Node> read_given(const std::string& name, const std::string& text);
   void add_variable(std::string name, const Node& written, bool given);
   void resolve_variables();
   void refuse_unused_variables();
+
+  // profiles.cc
+  std::optional<Node> with_profile(const Node& body);
+  bool read_profile_file(Node& body, const std::filesystem::path& file);
+  void unknown_profile(const Node& body, const Node* profiles);
+  bool holds_no_profiles(const Node& overlay);
 
   // load_core_keys.cc
   void read_pools(const Node& node);
@@ -211,6 +222,8 @@ class Loader {
 /// `name["key"]`.
 std::string keyed_name(std::string_view name, std::string_view key);
 bool is_stack_name(std::string_view name);
+/// What a stack name may not have becomes '-', one for each character.
+std::string as_stack_name(std::string_view name);
 /// The first character of a name that a name may not have, as text; empty where there is none.
 std::string illegal_character(std::string_view name);
 /// A letter or '_', then letters, digits, '_' and '-'.

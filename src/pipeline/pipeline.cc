@@ -4,7 +4,8 @@
 #include "pipeline/evaluate.h"
 #include "pipeline/links.h"
 #include "pipeline/loader.h"
-#include "pipeline/reader.h"
+#include "pipeline/sources.h"
+#include "pipeline/tree_cache.h"
 
 namespace pf::pipeline {
 namespace {
@@ -53,13 +54,31 @@ int64_t Pipeline::find(std::string_view address) const {
 }
 
 tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options) {
-  auto document = read_yaml_file(options.file, options.file.string());
-  if (!document) return tl::unexpected(Errors{document.error()});
   auto pipeline = std::make_unique<Pipeline>();
   pipeline->file = options.file;
+  auto document = read_pipeline_file(options.file, options.tree_cache, &pipeline->links->fresh_trees);
+  if (!document) return tl::unexpected(Errors{document.error()});
   Loader loader(options, *pipeline);
   if (!loader.run(std::move(*document))) return tl::unexpected(loader.take_errors());
   return pipeline;
+}
+
+Result<void> keep_trees(const Pipeline& pipeline) {
+  for (const FreshTree& tree : pipeline.links->fresh_trees) {
+    if (auto written = write_tree(tree.path, tree.root, tree.merge_tags); !written) return written;
+  }
+  return {};
+}
+
+tl::expected<Merged, Errors> merge(const LoadOptions& options) {
+  auto document = read_pipeline_file(options.file);
+  if (!document) return tl::unexpected(Errors{document.error()});
+  Pipeline pipeline;
+  pipeline.file = options.file;
+  Loader loader(options, pipeline);
+  const auto body = loader.merge_with_variables(std::move(*document));
+  if (!body) return tl::unexpected(loader.take_errors());
+  return Merged{pipeline.name, pipeline.profile, *body, std::move(pipeline.document)};
 }
 
 Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scratch, Errors& errors) {

@@ -142,6 +142,7 @@ struct LoadOptions {
   std::string profile;         // `--profile`; may be empty
   std::vector<std::pair<std::string, std::string>> variables;  // `--var k=v`, v is YAML
   std::function<const char*(const std::string&)> environment;  // getenv by default; read while loading only
+  std::filesystem::path tree_cache;  // a folder with parsed files, which is only read; empty: none
 };
 
 class Pipeline {
@@ -183,9 +184,24 @@ class Pipeline {
 };
 
 /// Reads and links a pipeline file; reports every error that it can find at once, sorted by position. Nothing
-/// is executed and no file but the pipeline's is read (and folders listed, for for_each over folders). Error
-/// codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
+/// is executed, and only the file, those that it includes and its profile's are read (and folders listed, for
+/// for_each over folders). Error codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
 tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options);
+
+/// Writes the files that load() had to parse to its LoadOptions::tree_cache. Errors `os.*`; nothing depends
+/// on it.
+Result<void> keep_trees(const Pipeline& pipeline);
+
+/// A pipeline as it is written, with what its file includes, its profile and `--var` merged, but not looked
+/// at otherwise: expressions stay as they are.
+struct Merged {
+  std::string name;
+  std::string profile;  // empty: none
+  Node body;            // without core.profiles
+  std::unique_ptr<Document> document;
+};
+/// Errors as those of load() that tell of files, profiles and the choice of a pipeline.
+tl::expected<Merged, Errors> merge(const LoadOptions& options);
 
 /// Gives what is known only when an instance is about to run: outputs of finished ones, and secrets.
 class Outputs {
@@ -228,6 +244,16 @@ Result<uint32_t> expand(Pipeline& pipeline, uint32_t group, Outputs& outputs);
 Result<uint32_t> expand_again(Pipeline& pipeline, uint32_t group, const Json& expansion);
 /// What expand() made of a group: its instances are [first, first + count).
 Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
+
+/// The pipeline the other way round, for a scheduler: who waited is waited for. It has the same indexes,
+/// settings without `finally` and `allow_failure`, and no document: nothing in it can be evaluated. Groups
+/// are parted from their instances, which take their place in the graph.
+std::unique_ptr<Pipeline> reversed(const Pipeline& pipeline);
+/// Adds an instance that is not written anywhere, with a configuration as it was kept (a JSON object);
+/// nothing waits for it, nor it for anything. `stack` is its stack's name, or ends in `-*` where it is made
+/// from the instance's. Returns its index.
+uint32_t adopt(Pipeline& pipeline, const std::string& type, const std::string& name, const std::string& stack,
+               const Json& config);
 
 /// The value of `when:`; true where there is none, and for a group whose `when` reads `each`: its instances
 /// have it, too. Nothing where it depends on outputs that are not known.

@@ -1,6 +1,7 @@
 #include "report/listing.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "report/json_text.h"
@@ -37,6 +38,85 @@ Counts counts_of(const Status& status) {
 
 Milliseconds duration_of(const state::RunRecord& run) {
   return std::chrono::duration_cast<Milliseconds>(run.finished - run.started);
+}
+
+Milliseconds since(WallTime time, WallTime now) {
+  return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(now - time));
+}
+
+bool goes_on(const Status& status) {
+  return status.held && status.run && status.run->result == RunResult::none;
+}
+
+// As many as the run was begun with, and those that were expanded since.
+uint32_t total_of(const Status& status) {
+  uint32_t out = status.run->instances;
+  for (const auto& record : status.instances) out = std::max(out, record.instance + 1);
+  return out;
+}
+
+uint32_t done_of(const Status& status) {
+  return static_cast<uint32_t>(
+      std::count_if(status.instances.begin(), status.instances.end(),
+                    [](const InstanceRecord& record) { return record.result != InstanceResult::none; }));
+}
+
+std::string_view word_of(const state::RunRecord& run, bool held) {
+  if (run.result != RunResult::none) return state::to_text(run.result);
+  return held ? "running" : "broken_off";
+}
+
+// What runs now and since when, the longest first.
+void append_running(std::string& out, const Status& status, const StatusOptions& options) {
+  constexpr size_t kMost = 20;
+  std::vector<const InstanceRecord*> running;
+  for (const auto& record : status.instances) {
+    if (record.result == InstanceResult::none) running.push_back(&record);
+  }
+  if (running.empty()) return;
+  std::stable_sort(running.begin(), running.end(),
+                   [](const InstanceRecord* a, const InstanceRecord* b) { return a->started < b->started; });
+  out += "\nRunning\n";
+  for (size_t i = 0; i < running.size() && (i < kMost || options.verbose); ++i) {
+    const InstanceRecord& record = *running[i];
+    out += "  " + visible(record.address) + "  for " + format_duration(since(record.started, options.now));
+    if (record.attempts > 1) out += ", attempt " + std::to_string(record.attempts);
+    out += '\n';
+  }
+  if (running.size() > kMost && !options.verbose) {
+    out += "  … and " + std::to_string(running.size() - kMost) + " more\n";
+  }
+}
+
+void append_attempts(std::string& out, const Status& status) {
+  bool any = false;
+  for (const auto& attempt : status.attempts) {
+    if (attempt.attempt == 1 && attempt.result == InstanceResult::succeeded) continue;
+    if (!std::exchange(any, true)) out += "\nAttempts\n";
+    out += "  " + date_and_time(attempt.started) + "  " + visible(attempt.address) + " #" +
+           std::to_string(attempt.attempt) + "  ";
+    if (attempt.result == InstanceResult::none) {
+      out += goes_on(status) ? "runs" : "broken off";
+    } else {
+      out.append(word_for(attempt.result)).append(" after ").append(format_duration(attempt.duration));
+      if (!attempt.error.empty()) {
+        const Error error = error_from_json(attempt.error);
+        out += ": " + visible(shorten(error.message, 200)) + " [" + visible(error.code) + "]";
+      }
+    }
+    out += '\n';
+  }
+}
+
+void append_hooks(std::string& out, const Status& status) {
+  if (!status.hooks.empty()) out += "\nHooks\n";
+  for (const auto& hook : status.hooks) {
+    out += "  " + date_and_time(hook.at) + "  " + visible(hook.stage);
+    if (!hook.address.empty()) out += "  " + visible(hook.address);
+    out += "  " + visible(hook.script) + "  " + visible(hook.decision);
+    if (!hook.text.empty()) out += ": " + visible(shorten(hook.text, 200));
+    out += " (" + format_duration(hook.duration) + ")\n";
+  }
 }
 
 }  // namespace
@@ -91,12 +171,14 @@ void write_outputs_text(Sink& sink, std::vector<InstanceRecord> records, size_t 
 
 std::string_view status_word(const Status& status) {
   if (!status.run) return "none";
-  if (status.run->result != RunResult::none) return state::to_text(status.run->result);
-  return status.held ? "running" : "broken_off";
+  return word_of(*status.run, status.held);
 }
 
 void append_status_text(std::string& out, const Status& status, const StatusOptions& options) {
   out += visible(status.pipeline) + ": ";
+  if (status.run && status.run->kind != state::RunKind::run) {
+    out.append(state::to_text(status.run->kind)).append(" ");
+  }
   if (!status.run) {
     out += status.held ? "its first run is about to start\n" : "has not run yet\n";
     return;
@@ -108,9 +190,8 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
     out += " on " + date_and_time(run.finished) + " after " + format_duration(duration_of(run));
   } else if (status.held) {
     out += "running since " + date_and_time(run.started) + " (" +
-           format_duration(std::max(Milliseconds(0),
-                                    std::chrono::duration_cast<Milliseconds>(options.now - run.started))) +
-           ")";
+           format_duration(since(run.started, options.now)) + "): " + std::to_string(done_of(status)) +
+           " of " + std::to_string(total_of(status)) + " done";
   } else {
     out += "broken off: the run of " + date_and_time(run.started) + " ended without a result";
   }
@@ -119,7 +200,8 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
   out += '\n';
   if (options.quiet) return;
   out += "  run " + visible(run.id) + " of " + visible(run.file) + ", " +
-         count_of(run.instances, "instance") + '\n';
+         count_of(total_of(status), "instance") +
+         (run.profile.empty() ? "" : ", profile " + visible(run.profile)) + '\n';
   if (status.held && !status.holder.empty()) out += "  held by " + visible(status.holder) + '\n';
 
   size_t failures = 0;
@@ -142,28 +224,23 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
     out += "\nDid not run\n";
     append_blocked(out, status.instances, 2);
   }
-  if (status.held) {
-    size_t running = 0;
-    for (const auto& record : status.instances) {
-      if (record.result != InstanceResult::none) continue;
-      if (++running == 1) out += "\nRunning\n";
-      if (running <= 20 || options.verbose) out += "  " + visible(record.address) + '\n';
-    }
-    if (running > 20 && !options.verbose) out += "  … and " + std::to_string(running - 20) + " more\n";
-  }
+  if (goes_on(status)) append_running(out, status, options);
   if (options.verbose) {
     out += "\nInstances\n";
     for (const auto& record : status.instances) {
       out += "  ";
       const size_t from = out.size();
-      const std::string_view open = status.held ? "running" : "broken off";
+      const std::string_view open = goes_on(status) ? "running" : "broken off";
       out += record.result == InstanceResult::none ? open : word_for(record.result);
       pad(out, from, 10);
       out += "  " + visible(record.address);
       if (record.attempts > 0) out += " (" + effort(record.attempts, record.duration) + ")";
+      if (!record.run.empty()) out += " (ran in " + visible(record.run) + ")";
       out += '\n';
     }
   }
+  append_attempts(out, status);
+  append_hooks(out, status);
 }
 
 void write_status_json(Sink& sink, const Status& status) {
@@ -185,7 +262,13 @@ void write_status_json(Sink& sink, const Status& status) {
     out += ",\"started\":\"" + rfc3339(run.started) + "\",\"finished\":";
     out += run.result == RunResult::none ? "null" : '"' + rfc3339(run.finished) + '"';
     if (run.result != RunResult::none) out += ",\"duration_ms\":" + std::to_string(duration_of(run).count());
-    out += ",\"total\":" + std::to_string(run.instances);
+    out += ",\"total\":" + std::to_string(total_of(status));
+    out += ",\"done\":" + std::to_string(done_of(status));
+    out.append(",\"kind\":\"").append(state::to_text(run.kind)).append("\"");
+    if (!run.profile.empty()) {
+      out += ",\"profile\":";
+      append_json_string(out, run.profile);
+    }
   } else {
     out += ",\"run\":null";
   }
@@ -210,7 +293,12 @@ void write_status_json(Sink& sink, const Status& status) {
     out += record.result == InstanceResult::none ? "null"
                                                  : '"' + std::string(state::to_text(record.result)) + '"';
     out += ",\"attempts\":" + std::to_string(record.attempts);
+    out += ",\"started\":\"" + rfc3339(record.started) + '"';
     out += ",\"duration_ms\":" + std::to_string(record.duration.count());
+    if (!record.run.empty()) {
+      out += ",\"ran_in\":";
+      append_json_string(out, record.run);
+    }
     if (!record.error.empty()) {
       out += ",\"error\":{";
       append_error_fields(out, error_from_json(record.error));
@@ -224,6 +312,52 @@ void write_status_json(Sink& sink, const Status& status) {
     sink.flush_if_large();
   }
   out += "}}\n";
+}
+
+void append_runs_text(std::string& out, const std::vector<state::RunRecord>& runs, bool held, WallTime now) {
+  bool newest = true;
+  for (const auto& run : runs) {
+    const bool open = run.result == RunResult::none;
+    const bool runs_now = open && held && newest;
+    newest = false;
+    out += visible(run.id) + "  " + date_and_time(run.started) + "  ";
+    const size_t from = out.size();
+    out += runs_now ? "running" : open ? "broken off" : state::to_text(run.result);
+    pad(out, from, 10);
+    out += "  " + count_of(run.instances, "instance");
+    if (runs_now) out += " for " + format_duration(since(run.started, now));
+    if (!open) out += " in " + format_duration(duration_of(run));
+    if (run.kind != state::RunKind::run) out.append(", ").append(state::to_text(run.kind));
+    if (!run.profile.empty()) out += ", profile " + visible(run.profile);
+    out += '\n';
+  }
+}
+
+void write_runs_json(Sink& sink, const std::string& pipeline, const std::vector<state::RunRecord>& runs,
+                     bool held) {
+  std::string& out = sink.text();
+  out += "{\"pipeline\":";
+  append_json_string(out, pipeline);
+  out += ",\"runs\":[";
+  bool first = true;
+  for (const auto& run : runs) {
+    out += first ? "{\"run\":" : ",{\"run\":";
+    append_json_string(out, run.id);
+    out.append(",\"kind\":\"").append(state::to_text(run.kind));
+    out.append("\",\"result\":\"").append(word_of(run, held && first));
+    out += "\",\"started\":\"" + rfc3339(run.started) + "\",\"finished\":";
+    out += run.result == RunResult::none ? "null" : '"' + rfc3339(run.finished) + '"';
+    if (run.result != RunResult::none) out += ",\"duration_ms\":" + std::to_string(duration_of(run).count());
+    out += ",\"total\":" + std::to_string(run.instances);
+    if (!run.profile.empty()) {
+      out += ",\"profile\":";
+      append_json_string(out, run.profile);
+    }
+    out += '}';
+    first = false;
+    sink.flush_if_large();
+  }
+  out += "]}\n";
 }
 
 }  // namespace pf::report

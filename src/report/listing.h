@@ -29,6 +29,8 @@ struct Status {
   std::vector<state::InstanceRecord> instances;  // of it
   bool held = false;                             // a process holds the state folder now
   std::string holder;                            // the text of its lock file; may be empty
+  std::vector<state::AttemptEnd> attempts;       // of the run, where they are to be shown
+  std::vector<state::HookRecord> hooks;          // likewise
 };
 /// What to print of a status.
 struct StatusOptions {
@@ -40,6 +42,10 @@ struct StatusOptions {
 /// `none`.
 std::string_view status_word(const Status& status);
 void append_status_text(std::string& out, const Status& status, const StatusOptions& options);
+/// The runs of a list, newest first; `held`: the first of them goes on where it has no end.
+void append_runs_text(std::string& out, const std::vector<state::RunRecord>& runs, bool held, WallTime now);
+void write_runs_json(Sink& sink, const std::string& pipeline, const std::vector<state::RunRecord>& runs,
+                     bool held);
 void write_status_json(Sink& sink, const Status& status);
 
 }  // namespace pf::report

@@ -159,9 +159,6 @@ TEST(Load, RefusesWhatIsNoPipeline) {
             "p.yaml:1:1: the name of the pipeline, 'my pipeline', holds ' ', expected letters, digits, '_', "
             "'-' and '.' "
             "[pipeline.name]\n  hint: rename the pipeline\n");
-  EXPECT_EQ(errors_of("include: [a.yaml]\n"),
-            "p.yaml:1:1: 'include' is not supported by this version [pipeline.not_supported]\n  hint: remove "
-            "the key\n");
 }
 
 TEST(Load, PassesOnTheReadersErrors) {
@@ -199,7 +196,7 @@ TEST(Core, RefusesUnknownKeys) {
   EXPECT_EQ(core_errors("zebra: x"),
             "p.yaml:3:5: 'zebra' is no key of core [pipeline.unknown_key]\n"
             "  hint: known keys are: stack, engine, order, execution_defaults, extension_defaults, "
-            "variables, sandbox, pools, deadline, hooks, moved, secrets\n");
+            "variables, sandbox, pools, deadline, hooks, moved, secrets, profiles\n");
   EXPECT_EQ(core_errors("execution_defaults: {max_atempts: 3}"),
             "p.yaml:3:26: 'max_atempts' is no key of core.execution_defaults [pipeline.unknown_key]\n"
             "  hint: did you mean 'max_attempts'?\n");
@@ -219,7 +216,7 @@ TEST(Core, RefusesUnknownKeys) {
 }
 
 TEST(Core, RefusesWhatIsNotSupportedYet) {
-  for (const char* key : {"profiles", "include", "permissions", "bakeries", "limits"}) {
+  for (const char* key : {"permissions", "bakeries", "limits"}) {
     EXPECT_EQ(core_errors(std::string(key) + ": {}"),
               "p.yaml:3:5: '" + std::string(key) +
                   "' is not supported by this version [pipeline.not_supported]\n"
