@@ -227,15 +227,30 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   if (given.count("extensions") != 0) arguments.extensions = given["extensions"].values;
   arguments.state_dir = value("state-dir");
   arguments.pipeline = value("pipeline");
+  arguments.profile = value("profile");
   arguments.log_level = value("log-level");
   if (given.count("format") != 0) arguments.format = value("format");
   arguments.run = value("run");
+  arguments.report = value("report");
+  arguments.metrics = value("metrics");
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");
   arguments.show_secrets = flag("show-secrets");
   arguments.yes = flag("yes");
   arguments.fail_fast = flag("fail-fast");
+  for (auto& [name, list] : {std::pair("only", &arguments.only), std::pair("skip", &arguments.skip),
+                             std::pair("from", &arguments.from), std::pair("until", &arguments.until)}) {
+    if (given.count(name) != 0) *list = given[name].values;
+  }
+  arguments.force = flag("force");
+  arguments.resume = flag("resume");
+  arguments.dry_run = flag("dry-run");
+  arguments.exit_code = flag("exit-code");
+  if (arguments.resume && arguments.force) {
+    return tl::unexpected(usage("value", "--resume and --force are both given",
+                                "--resume repeats nothing that has succeeded, --force repeats all of it"));
+  }
   arguments.verbose = flag("verbose");
   arguments.quiet = flag("quiet");
   if (arguments.verbose && arguments.quiet) {
@@ -365,6 +380,7 @@ std::string Arguments::same_project(const std::string& words) const {
   std::string out = shell_quote(program) + ' ' + words + ' ' + shell_quote(file);
   if (!state_dir.empty()) out += " --state-dir " + shell_quote(state_dir);
   if (!pipeline.empty()) out += " --pipeline " + shell_quote(pipeline);
+  if (!profile.empty()) out += " --profile " + shell_quote(profile);
   return out;
 }
 

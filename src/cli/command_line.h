@@ -24,7 +24,7 @@ struct Arguments {
   std::string operand;  // TYPE.NAME, RUN, NAME or SHELL; empty: none
   std::string second;   // the second RUN
   std::vector<std::string> extensions;
-  std::string state_dir, pipeline;
+  std::string state_dir, pipeline, profile;
   std::string format = "text";
   std::vector<std::pair<std::string, std::string>> variables;
   uint32_t max_parallel = 0;  // 0: what the pipeline says
@@ -39,9 +39,16 @@ struct Arguments {
   std::optional<uint32_t> keep;       // --keep
   std::optional<Milliseconds> older;  // --older-than
   bool fail_fast = false;
+  std::vector<std::string> only, skip, from, until;
+  bool force = false;
+  bool resume = false;
+  bool dry_run = false;
+  bool exit_code = false;
   bool verbose = false;
   bool quiet = false;
   std::string log_level;  // empty: not given
+  std::string report;     // --report; empty: none is written
+  std::string metrics;    // --metrics; empty: none are written
 
   bool json() const { return format == "json"; }
   /// `PROGRAM COMMAND FILE` with the options that say which pipeline and state: what to type next.

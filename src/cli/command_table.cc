@@ -16,6 +16,7 @@ constexpr OptionSpec kFormat = {"format", 0, "FORMAT", "Print text for people or
 constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or mermaid, dot or json",
                                      "text|mermaid|dot|json"};
 constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
+constexpr OptionSpec kProfile = {"profile", 0, "NAME", "The profile to merge over the pipeline", ""};
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
 constexpr OptionSpec kRun = {"run", 0, "RUN", "The run (default: the last one)", ""};
 constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and the refusals instead", ""};
@@ -30,6 +31,19 @@ constexpr OptionSpec kOlderThan = {"older-than", 0, "AGE", "Only those begun so 
 constexpr OptionSpec kYes = {"yes", 'y', "", "Do not ask", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
+constexpr OptionSpec kOnly = {"only", 0,   "GLOB", "Take only instances TYPE.NAME that match (repeatable)",
+                              "",     true};
+constexpr OptionSpec kSkip = {"skip", 0, "GLOB", "Leave out instances that match (repeatable)", "", true};
+constexpr OptionSpec kFrom = {"from", 0, "GLOB", "Take these and what needs them (repeatable)", "", true};
+constexpr OptionSpec kUntil = {"until", 0, "GLOB", "Take these and what they need (repeatable)", "", true};
+constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", ""};
+constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
+constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
+constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
+constexpr OptionSpec kReport = {"report", 0, "FILE.html",
+                                "Write a report of the run to FILE.html when it ends", ""};
+constexpr OptionSpec kMetrics = {"metrics", 0, "FILE",
+                                 "Write metrics to FILE (OpenMetrics text) when it ends", ""};
 constexpr OptionSpec kVerbose = {"verbose", 'v', "", "Say more", ""};
 constexpr OptionSpec kQuiet = {"quiet", 0, "", "Say only what went wrong", ""};
 constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
@@ -37,24 +51,29 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
                                   "debug|info|warn|error|off"};
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
-constexpr const OptionSpec* kRunOptions[] = {&kExtensions, &kStateDir,    &kFormat,   &kPipeline,
-                                             &kVar,        &kMaxParallel, &kFailFast, &kVerbose,
-                                             &kQuiet,      &kLogLevel,    &kHelp};
-constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt,  &kAudit,    &kReads,
-                                              &kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
+constexpr const OptionSpec* kPreviewOptions[] = {
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kForce,   &kExitCode, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {
+    &kOnly,       &kSkip,     &kFrom,    &kUntil,    &kForce,   &kResume,   &kDryRun,
+    &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile, &kVar,      &kMaxParallel,
+    &kFailFast,   &kReport,   &kMetrics, &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
+constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
+                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
 constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,
-                                                 &kPipeline,    &kVar,        &kVerbose,  &kQuiet,
-                                                 &kLogLevel,    &kHelp};
-constexpr const OptionSpec* kRunsListOptions[] = {&kLimit, &kExtensions, &kStateDir, &kFormat,   &kPipeline,
-                                                  &kVar,   &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,     &kOlderThan, &kYes,      &kExtensions,
-                                                   &kStateDir, &kFormat,    &kPipeline, &kVar,
-                                                   &kVerbose,  &kQuiet,     &kLogLevel, &kHelp};
-constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
-                                               &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
+                                                 &kPipeline,    &kProfile,    &kVar,      &kVerbose,
+                                                 &kQuiet,       &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsListOptions[] = {&kLimit,    &kExtensions, &kStateDir, &kFormat,
+                                                  &kPipeline, &kProfile,    &kVar,      &kVerbose,
+                                                  &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes,     &kExtensions, &kStateDir,
+                                                   &kFormat, &kPipeline,  &kProfile, &kVar,        &kVerbose,
+                                                   &kQuiet,  &kLogLevel,  &kHelp};
+constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kProfile,
+                                               &kVar,        &kVerbose,  &kQuiet,       &kLogLevel, &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
                                                    &kQuiet,      &kLogLevel, &kHelp};
 constexpr const OptionSpec* kVersionOptions[] = {&kFormat, &kVerbose, &kQuiet, &kLogLevel, &kHelp};
@@ -69,14 +88,18 @@ constexpr CommandSpec kCommands[] = {
     {Command::run,
      "run",
      "Check a pipeline and carry it out",
-     "Nothing starts before the whole file has been checked. On a terminal a view shows what\n"
+     "Nothing starts before the whole file has been checked. What has not changed since it last\n"
+     "succeeded is cached: it does not run again. On a terminal a view shows what\n"
      "runs; elsewhere each event is a line. The exit code is 0 when everything succeeded, 1 when\n"
      "something failed, 3 when the input is refused, 4 when another run holds the state.",
      {kFile, kNone},
      kRunOptions,
      "pangeo-forge run prod.yaml\n"
      "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
-     "pangeo-forge run prod.yaml --format json"},
+     "pangeo-forge run prod.yaml --until 'kubectl.*' --dry-run\n"
+     "pangeo-forge run prod.yaml --resume\n"
+     "pangeo-forge run prod.yaml --format json\n"
+     "pangeo-forge run prod.yaml --report run.html --metrics /var/lib/node_exporter/forge.prom"},
     {Command::validate,
      "validate",
      "Check a pipeline without running it",
@@ -84,6 +107,22 @@ constexpr CommandSpec kCommands[] = {
      {kFile, kNone},
      kFileOptions,
      "pangeo-forge validate prod.yaml"},
+    {Command::preview,
+     "preview",
+     "Say what a run would do, and why",
+     "Writes nothing and runs nothing. What depends on outputs of what runs is shown as (computed).",
+     {kFile, kNone},
+     kPreviewOptions,
+     "pangeo-forge preview prod.yaml\n"
+     "pangeo-forge preview prod.yaml --only 'terraform.*' --format json\n"
+     "pangeo-forge preview prod.yaml --exit-code || echo something would run"},
+    {Command::why,
+     "why",
+     "Say what has changed in an instance since it last succeeded",
+     "Prints one line for each part that differs: KEY: OLD -> NEW at FILE:LINE:COLUMN. Writes nothing.",
+     {kFile, {"TYPE.NAME", Operand::address}},
+     kFileOptions,
+     "pangeo-forge why prod.yaml terraform.network"},
     {Command::outputs,
      "outputs",
      "Show what the instances put out when they last succeeded",
@@ -174,6 +213,15 @@ constexpr CommandSpec kCommands[] = {
      kGraphOptions,
      "pangeo-forge graph prod.yaml\n"
      "pangeo-forge graph prod.yaml --format dot | dot -Tsvg > prod.svg"},
+    {Command::config,
+     "config",
+     "Show the pipeline as its profile and its included files make it",
+     "Each value has the place in which it is written beside it. Expressions and secrets stay as they\n"
+     "are written; nothing is checked but how the files fit together.",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge config prod.yaml --profile test\n"
+     "pangeo-forge config prod.yaml --format json"},
     {Command::extension_list,
      "extension list",
      "List the extensions that pipelines in this folder may use",

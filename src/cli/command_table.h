@@ -13,6 +13,8 @@ namespace pf::cli {
 enum class Command : uint8_t {
   run,
   validate,
+  preview,
+  why,
   outputs,
   status,
   logs,
@@ -23,6 +25,7 @@ enum class Command : uint8_t {
   runs_export,
   unlock,
   graph,
+  config,
   extension_list,
   extension_show,
   doctor,
