@@ -1,4 +1,4 @@
--- What a job does: the life of an instance, the package's bootstrap, or its models.
+-- What a job does: the life of an instance, the package's bootstrap, its models, or a hook.
 local host, base, errors, async, forge, sandbox = ...
 local error, getmetatable, next, pcall, setmetatable, tostring, type, xpcall =
   base.error, base.getmetatable, base.next, base.pcall, base.setmetatable, base.tostring, base.type, base.xpcall
@@ -118,7 +118,35 @@ local function models()
   keep("models", list)
 end
 
-local kinds = { [0] = instance, bootstrap, models }
+-- What a hook's author raises is the hook's word on what it guards; an error of a call that nobody caught is none.
+local function judge(value)
+  if errors.is_authors(value) and not host.expired() then
+    value = errors.normal(value)
+    if value.code ~= "limit.memory" then value.code = "hook.veto" end
+  end
+  return on_error(value)
+end
+
+local function answer(f, event)
+  local value = f(event)
+  async.settle()
+  return value
+end
+
+-- Without an event the script is only run up to its function.
+local function hook(script, event)
+  local f = sandbox.run_file(script)
+  if type(f) ~= "function" then
+    errors.raise("hook.script", "the script must return a function, found " .. (f == true and "nothing" or type(f)),
+      "write `return function(event) … end`", false)
+  end
+  if event == nil then return end
+  local ok, value = xpcall(answer, judge, f, event)
+  if not ok then error(value, 0) end
+  keep("result", value)
+end
+
+local kinds = { [0] = instance, bootstrap, models, hook }
 
 -- math.random begins with another number in every job: `seed` is drawn from the system when the worker starts and
 -- stepped for each job. Whoever needs the same numbers again calls math.randomseed.

@@ -31,6 +31,7 @@ std::vector<std::string> second_words(std::string_view first) {
 
 bool takes_value(const OptionSpec& option) { return *option.value != '\0'; }
 bool is_folder(const OptionSpec& option) { return option.value == std::string_view("DIR"); }
+bool is_file(const OptionSpec& option) { return std::string_view(option.value).substr(0, 4) == "FILE"; }
 
 std::vector<std::string> flags_of(const CommandSpec& spec) {
   std::vector<std::string> out;
@@ -112,7 +113,7 @@ std::string bash_completion() {
       "        else operands=$((operands + 1)); fi ;;\n"
       "    esac\n"
       "  done\n"
-      "  local words=\"\" files=\"\" folders=\"\"\n"
+      "  local words=\"\" files=\"\" folders=\"\" paths=\"\"\n"
       "  case \"$command:$previous\" in\n";
   for (const auto& spec : commands()) {
     for (const OptionSpec* option : spec.options) {
@@ -120,6 +121,8 @@ std::string bash_completion() {
       out += "    '" + std::string(spec.words) + ":--" + option->name + "') ";
       if (is_folder(*option))
         out += "folders=1";
+      else if (is_file(*option))
+        out += "paths=1";
       else if (*option->choices != '\0')
         out += "words='" + join(choices_of(*option), " ") + "'";
       else
@@ -157,6 +160,9 @@ std::string bash_completion() {
       "  elif [[ -n $folders ]]; then\n"
       "    COMPREPLY=($(compgen -d -- \"$current\"))\n"
       "    compopt -o filenames 2>/dev/null\n"
+      "  elif [[ -n $paths ]]; then\n"
+      "    COMPREPLY=($(compgen -f -- \"$current\"))\n"
+      "    compopt -o filenames 2>/dev/null\n"
       "  else\n"
       "    IFS=' '\n"
       "    COMPREPLY=($(IFS=$' \\n'; compgen -W \"$words\" -- \"$current\" | tr '\\n' ' '))\n"
@@ -188,6 +194,8 @@ std::string zsh_completion() {
         value = std::string(":") + zsh_text(option->value) + ":";
         if (is_folder(*option))
           value += "_files -/";
+        else if (is_file(*option))
+          value += "_files";
         else if (*option->choices != '\0')
           value += "(" + join(choices_of(*option), " ") + ")";
       }
@@ -260,7 +268,7 @@ std::string fish_completion() {
       out += "complete -c pangeo-forge -n '" + condition + "' -l " + option->name;
       if (option->letter != 0) out += std::string(" -s ") + option->letter;
       if (takes_value(*option)) {
-        out += " -x";
+        out += is_file(*option) ? " -r -F" : " -x";
         if (is_folder(*option))
           out += " -a '(__fish_complete_directories)'";
         else if (*option->choices != '\0')

@@ -18,6 +18,10 @@ orchestrator::ProjectOptions project_options(const Arguments& arguments) {
   return options;
 }
 
+orchestrator::Selection selection(const Arguments& arguments) {
+  return {arguments.only, arguments.skip, arguments.from, arguments.until};
+}
+
 Result<Located> locate(const Arguments& arguments) {
   const auto document = pipeline::read_pipeline_file(arguments.file);
   if (!document) return tl::unexpected(document.error());

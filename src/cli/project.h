@@ -7,10 +7,12 @@
 #include "base/error.h"
 #include "cli/command_line.h"
 #include "orchestrator/project.h"
+#include "orchestrator/selection.h"
 
 namespace pf::cli {
 
 orchestrator::ProjectOptions project_options(const Arguments& arguments);
+orchestrator::Selection selection(const Arguments& arguments);
 
 /// A pipeline's name and state folder, for commands that look at what earlier runs left.
 struct Located {

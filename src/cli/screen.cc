@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "orchestrator/run.h"
+#include "report/github.h"
 #include "report/messages.h"
 #include "report/observer.h"
 #include "report/visible.h"
@@ -62,7 +63,12 @@ int refuse(Screen& screen, bool json, const Errors& errors) {
     for (const Error& error : errors)
       report::append_error_event(screen.text(), error, Clock::system().wall());
   } else {
-    for (const Error& error : errors) report::append_error(screen.err.text(), error, 0, true);
+    std::string text;
+    for (const Error& error : errors) {
+      report::append_error(text, error, 0, true);
+      if (report::in_github_actions()) report::append_annotation(text, error, "Refused");
+    }
+    screen.err.text() += report::in_github_actions() ? report::guarded(text) : text;
     if (errors.size() > 1) screen.err.text() += report::count_of(errors.size(), "error") + '\n';
   }
   return exit_code_of(errors);

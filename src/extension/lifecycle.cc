@@ -75,6 +75,16 @@ worker::Job bootstrap_job(uint64_t id, const Limits& limits) {
   return begin_job(id, frames::JobKind::bootstrap, kBootstrapTimeout, limits);
 }
 
+worker::Job hook_job(uint64_t id, std::string_view script, std::string_view event, Milliseconds timeout,
+                     const Limits& limits) {
+  worker::Job job = begin_job(id, frames::JobKind::hook, timeout, limits);
+  job.items += 2;
+  cbor::Writer w(job.body);
+  w.text(script);
+  value_or_null(w, event);
+  return job;
+}
+
 worker::Job instance_job(uint64_t id, const InstanceJob& in, const Limits& limits) {
   worker::Job job = begin_job(id, frames::JobKind::instance, in.timeout, limits);
   job.items += 7;

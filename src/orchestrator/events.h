@@ -140,6 +140,8 @@ class Observer {
   virtual void on(const RunFinished&) = 0;
   /// A tick about ten times a second while a run goes on, for what redraws.
   virtual void tick(SteadyTime now) = 0;
+  /// The process ends at once, without RunFinished: what was changed of the terminal is put back.
+  virtual void leaving() {}
 };
 
 }  // namespace pf::orchestrator

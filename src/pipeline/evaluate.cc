@@ -428,6 +428,7 @@ Evaluator::Outcome Evaluator::grouped(const Template& form, const Reference& ref
   const std::string text(form.text.substr(reference.offset, reference.end - reference.offset));
   const auto found = links_.groups.find(reference.first);
   if (found == links_.groups.end()) {
+    if (!outputs_->known(reference.first)) return Outcome::unknown;
     return report(Outcome::missing, "expression.missing", text + " is not there: its for_each was not run",
                   "give a default with ??", reference.offset);
   }
@@ -457,6 +458,7 @@ Evaluator::Outcome Evaluator::grouped(const Template& form, const Reference& ref
 Evaluator::Outcome Evaluator::outputs_of(const Template& form, const Reference& reference, uint32_t instance,
                                          Node& out) {
   if (from_outputs != nullptr) producers_.push_back(instance);
+  if (!outputs_->known(instance)) return Outcome::unknown;
   const Json* outputs = outputs_->of(instance);
   if (outputs == nullptr) {
     return report(Outcome::missing, "expression.missing",

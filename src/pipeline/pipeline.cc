@@ -106,7 +106,7 @@ Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs&
   return out;
 }
 
-Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs) {
+Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs) {
   const Node& when = pipeline.instances[instance].when;
   if (when.is_null()) return true;
   if (when.kind == Kind::boolean) return when.boolean;
@@ -121,6 +121,7 @@ Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs&
   const Node value = evaluator.tree(when, path, errors);
   if (!errors.empty()) return tl::unexpected(std::move(errors.front()));
   if (value.kind == Kind::boolean) return value.boolean;
+  if (value.computed) return std::nullopt;
   return refuse("expression.type", path + " is " + std::string(describe(value.kind)) + ", expected a boolean",
                 "compare the value, for example with == 'text'", pipeline.document->where(when, path));
 }

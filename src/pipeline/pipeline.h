@@ -209,6 +209,8 @@ class Outputs {
   virtual ~Outputs() = default;
   /// The outputs of a succeeded instance (a JSON object); null when it has none. Valid until the next call.
   virtual const Json* of(uint32_t instance) = 0;
+  /// False: nobody knows them yet. What depends on them stays as it is written, `computed` (previews).
+  virtual bool known(uint32_t /*instance*/) { return true; }
   /// The value of a secret. Errors `secret.missing`, `secret.short`.
   virtual Result<std::string> secret(std::string_view name) = 0;
 };
@@ -244,7 +246,7 @@ Result<uint32_t> expand_again(Pipeline& pipeline, uint32_t group, const Json& ex
 Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
 
 /// The value of `when:`; true where there is none, and for a group whose `when` reads `each`: its instances
-/// have it, too.
-Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
+/// have it, too. Nothing where it depends on outputs that are not known.
+Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
 
 }  // namespace pf::pipeline

@@ -56,6 +56,10 @@ enum class JobKind : uint8_t {
   bootstrap = 1,
   /// nothing more: evaluates models.lua; Done's value is {model name: description} (see stdlib/schema.lua).
   models = 2,
+  /// script (the module's name), event | null: calls the function that a hook's script returns; Done's value
+  /// is what it
+  /// returned. Without an event the script is only run up to its function.
+  hook = 3,
 };
 
 /// Starts a frame in `out`: leaves room for the length. finish() fills it in. Several frames may follow each

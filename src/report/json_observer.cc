@@ -1,6 +1,8 @@
 // One JSON object a line, as docs/interface.md's "Events" has them. Each is written before control returns to
 // the loop; nothing is buffered beyond that.
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "report/json_text.h"
 #include "report/observer.h"
@@ -27,12 +29,44 @@ class JsonObserver final : public Observer {
     number_field("instances", event.instances == nullptr ? 0 : event.instances->size());
     out() += ",\"sandbox\":" + (event.sandbox == nullptr ? "null" : to_json_text(*event.sandbox));
     text_field("log_file", event.log_file);
+    if (!event.profile.empty()) text_field("profile", event.profile);
+    out() += event.resumed ? ",\"resumed\":true" : ",\"resumed\":false";
+    number_field("max_parallel", event.max_parallel);
     close();
   }
 
   void on(const InstanceStarted& event) override {
     open("instance_started", event.time, event.index);
     number_field("attempt", event.attempt);
+    lines_field("why", event.why);
+    close();
+  }
+
+  void on(const Expanded& event) override {
+    open("expanded", event.time, event.group);
+    number_field("count", event.count);
+    out() += ",\"instances\":[";
+    for (uint32_t i = event.first; i < event.first + event.count; ++i) {
+      if (i != event.first) out() += ',';
+      append_json_string(out(), (*instances_)[i].address);
+      sink_.flush_if_large();
+    }
+    out() += ']';
+    close();
+  }
+
+  void on(const HookRan& event) override {
+    open("hook", event.time);
+    text_field("stage", event.stage);
+    out() += ",\"instance\":";
+    if (event.index >= 0 && static_cast<uint64_t>(event.index) < instances_->size())
+      append_json_string(out(), (*instances_)[static_cast<size_t>(event.index)].address);
+    else
+      out() += "null";
+    text_field("script", event.script);
+    text_field("decision", event.decision);
+    if (!event.text.empty()) text_field("text", event.text);
+    number_field("duration_ms", static_cast<uint64_t>(event.duration.count()));
     close();
   }
 
@@ -53,6 +87,10 @@ class JsonObserver final : public Observer {
     if (event.error != nullptr) error_field(event.error);
     if (!event.blocked_by.empty()) text_field("blocked_by", event.blocked_by);
     if (!event.work_folder.empty()) text_field("work_folder", event.work_folder);
+    if (event.cpu_us > 0) number_field("cpu_ms", (event.cpu_us + 500) / 1000);
+    if (event.peak_bytes > 0) number_field("peak_bytes", event.peak_bytes);
+    if (event.result == state::InstanceResult::cached) time_field("cached_at", event.cached_at);
+    lines_field("why", event.why);
     close();
   }
 
@@ -106,6 +144,8 @@ class JsonObserver final : public Observer {
     number_field("duration_ms", static_cast<uint64_t>(event.duration.count()));
     number_field("refused_calls", event.refused_calls);
     if (!event.command.empty()) text_field("command", event.command);
+    time_field("oldest", event.oldest);
+    if (!event.first_failed.empty()) text_field("first_failed", event.first_failed);
     out() += ",\"instances\":{";
     bool first = true;
     for (const auto& record : *event.instances) {
@@ -150,6 +190,24 @@ class JsonObserver final : public Observer {
   }
   void number_field(const char* name, uint64_t value) {
     out().append(",\"").append(name).append("\":").append(std::to_string(value));
+  }
+  void time_field(const char* name, WallTime time) {
+    if (time.time_since_epoch().count() == 0) return;
+    out().append(",\"").append(name).append("\":\"");
+    times_.append_utc(out(), time);
+    out() += '"';
+  }
+  // A list of the lines of a text; left out where there are none.
+  void lines_field(const char* name, std::string_view text) {
+    if (text.empty()) return;
+    out().append(",\"").append(name).append("\":[");
+    for (bool first = true; !text.empty(); first = false) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      if (!first) out() += ',';
+      append_json_string(out(), text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    out() += ']';
   }
   void error_field(const Error* error) {
     if (error == nullptr) return;

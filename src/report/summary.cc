@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "report/messages.h"
 #include "report/paint.h"
+#include "report/time_text.h"
 #include "report/values.h"
 #include "report/visible.h"
 
@@ -25,6 +26,14 @@ bool has_outputs(const InstanceRecord& record) {
   // An empty map is one byte.
   return (record.result == InstanceResult::succeeded || record.result == InstanceResult::cached) &&
          record.outputs.size() > 1;
+}
+
+// Whether a report could not be written, as write_or_tell() says.
+bool was_refused(const Tally& tally, const std::string& file) {
+  const auto& errors = tally.run_errors();
+  return std::any_of(errors.begin(), errors.end(), [&](const Error& error) {
+    return error.code == "report.write" && error.where.file == file;
+  });
 }
 
 void append_outputs(std::string& out, const std::vector<InstanceRecord>& records,
@@ -60,11 +69,11 @@ void append_outputs(std::string& out, const std::vector<InstanceRecord>& records
   if (!options.outputs_command.empty()) out += "  all in full: " + options.outputs_command + '\n';
 }
 
-void append_failures(std::string& out, const Tally& tally, const ObserverOptions& options) {
+void append_failures(std::string& out, const Tally& tally, const ObserverOptions& options, bool run_failed) {
   const auto& failures = tally.failures();
   if (failures.empty() && tally.run_errors().empty()) return;
   out += '\n';
-  paint(out, options.color, Style::red, "Failed");
+  paint(out, options.color, Style::red, failures.empty() && !run_failed ? "Problems" : "Failed");
   out += '\n';
   for (const Error& error : tally.run_errors()) append_error(out, error, 2, false);
   for (size_t i = 0; i < failures.size() && i < kMostFailures; ++i) append_failure(out, failures[i], 2);
@@ -122,6 +131,25 @@ void append_blocked(std::string& out, const std::vector<InstanceRecord>& records
   }
 }
 
+std::string nothing_to_do(const orchestrator::RunFinished& event) {
+  if (event.result != state::RunResult::succeeded) return {};
+  uint64_t cached = 0;
+  for (const auto& record : *event.instances) {
+    if (record.result == InstanceResult::cached)
+      ++cached;
+    else if (record.result != InstanceResult::skipped && record.result != InstanceResult::excluded)
+      return {};
+  }
+  if (cached == 0) return {};
+  std::string out =
+      "Nothing to do: " + count_of(cached, "instance is as it was", "instances are as they were");
+  if (event.oldest.time_since_epoch().count() != 0) {
+    out += cached == 1 ? "; the result is " : "; the oldest result is ";
+    out += age_text(event.oldest, event.time) + " old";
+  }
+  return out;
+}
+
 std::string verdict(const Tally& tally, const orchestrator::RunFinished& event) {
   std::string out = tally.pipeline();
   switch (event.result) {
@@ -145,7 +173,7 @@ std::string verdict(const Tally& tally, const orchestrator::RunFinished& event) 
 void append_summary(std::string& out, const Tally& tally, const orchestrator::RunFinished& event,
                     const ObserverOptions& options, size_t width) {
   append_outputs(out, *event.instances, options, width);
-  append_failures(out, tally, options);
+  append_failures(out, tally, options, event.result != state::RunResult::succeeded);
   if (std::any_of(event.instances->begin(), event.instances->end(),
                   [](const InstanceRecord& record) { return record.result == InstanceResult::blocked; })) {
     out += '\n';
@@ -159,7 +187,11 @@ void append_summary(std::string& out, const Tally& tally, const orchestrator::Ru
            (event.refused_calls == 1 ? "was" : "were") + " refused for want of a permission\n";
   }
   if (!tally.log_file().empty()) out += "Log: " + visible(tally.log_file()) + '\n';
+  for (const std::string& file : options.written_files) {
+    if (!was_refused(tally, file)) out += "Written: " + visible(file) + '\n';
+  }
   if (!event.command.empty()) out += "To go on: " + visible(event.command) + '\n';
+  if (const std::string text = nothing_to_do(event); !text.empty()) out += text + '\n';
   const Style style = event.result == state::RunResult::succeeded ? Style::green
                       : event.result == state::RunResult::failed  ? Style::red
                                                                   : Style::yellow;

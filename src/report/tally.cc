@@ -60,6 +60,26 @@ const Failure* Tally::finished(const orchestrator::InstanceFinished& event) {
   return &failures_.back();
 }
 
+std::string Tally::heading(const orchestrator::RunStarted& event, bool verbose) const {
+  std::string out = event.resumed ? "Going on with run " + visible(event.run) + " of " : "Running ";
+  out += pipeline_ + (event.resumed ? " in " : " of ") + visible(event.file);
+  if (!event.profile.empty()) out += " with profile " + visible(event.profile);
+  out += ": " + count_of(total(), "instance");
+  if (verbose && !event.resumed) out += " (run " + visible(run_) + ")";
+  return out;
+}
+
+std::string hook_text(const Tally& tally, const orchestrator::HookRan& event) {
+  std::string out = visible(event.stage);
+  if (event.index >= 0 && static_cast<uint64_t>(event.index) < tally.total()) {
+    out += " of " + visible(tally.address(static_cast<uint32_t>(event.index)));
+  }
+  out += ": " + visible(event.decision);
+  if (!event.text.empty()) out += ": " + visible(event.text.substr(0, 1000));
+  if (!event.script.empty()) out += " (" + visible(event.script) + ")";
+  return out;
+}
+
 std::string_view word_for(InstanceResult result) {
   return result == InstanceResult::timed_out ? "timed out" : state::to_text(result);
 }

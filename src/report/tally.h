@@ -70,6 +70,8 @@ class Tally {
   const std::string& pipeline() const { return pipeline_; }
   const std::string& run() const { return run_; }
   const std::string& log_file() const { return log_file_; }
+  /// `Running climate of prod.yaml: 3 instances`, with the profile where there is one; visible().
+  std::string heading(const orchestrator::RunStarted& event, bool verbose) const;
 
  private:
   Running* find(uint32_t index);
@@ -84,6 +86,8 @@ class Tally {
   Errors run_errors_;
 };
 
+/// One line of what a hook did: `before_instance of example.a: skip: closed on Sundays (hooks/window.lua)`.
+std::string hook_text(const Tally& tally, const orchestrator::HookRan& event);
 /// `timed out` for timed_out; else the result's own word.
 std::string_view word_for(InstanceResult result);
 bool is_failure(InstanceResult result);

@@ -1,5 +1,6 @@
 #include "report/time_text.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -37,6 +38,15 @@ void TimeText::append_clock(std::string& out, WallTime time) {
     std::snprintf(clock_, sizeof clock_, "%02d:%02d:%02d", parts.tm_hour, parts.tm_min, parts.tm_sec);
   }
   out += clock_;
+}
+
+std::string age_text(WallTime then, WallTime now) {
+  // A clock that was set back makes nothing younger than new.
+  const int64_t seconds = std::max<int64_t>((milliseconds(now) - milliseconds(then)) / 1000, 0);
+  if (seconds < 60) return std::to_string(seconds) + " s";
+  if (seconds < 3600) return std::to_string(seconds / 60) + " min";
+  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h";
+  return std::to_string(seconds / 86400) + " days";
 }
 
 std::string date_and_time(WallTime time) {

@@ -25,6 +25,8 @@ class TimeText {
   char clock_[32] = {};
 };
 
+/// How old something is, in the one unit that says enough: `12 s`, `5 min`, `3 h`, `4 days`.
+std::string age_text(WallTime then, WallTime now);
 /// `2026-11-21 10:12:05` in the zone of the machine.
 std::string date_and_time(WallTime time);
 

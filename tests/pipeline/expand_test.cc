@@ -103,7 +103,7 @@ TEST(Expand, AListMakesInstancesThatFollowersSee) {
   EXPECT_EQ(pipeline->settings[pipeline->instances[first + 1].settings].max_attempts, 2U);
   EXPECT_EQ(to_json(pipeline->instances[first + 1].limits).dump(), R"({"memory":"2MiB"})");
   EXPECT_TRUE(evaluate_when(*pipeline, first, before).value());
-  EXPECT_FALSE(evaluate_when(*pipeline, first + 1, before).value());
+  EXPECT_FALSE(*evaluate_when(*pipeline, first + 1, before).value());
 
   FixedOutputs after(*pipeline, {{"t.w[\"0\"]", R"({"id": 10})"}, {"t.w[\"1\"]", R"({"id": 11})"}});
   EXPECT_EQ(value_of(*pipeline, "t.all", after), "{\"ids\":[10,11]} ids<-t.w[\"0\"] t.w[\"1\"] ");

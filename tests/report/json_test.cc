@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "report/json_text.h"
 #include "report/listing.h"
 #include "report/watched_run.h"
@@ -60,7 +62,7 @@ TEST(JsonObserver, one_object_a_line) {
   run.begin();
   EXPECT_EQ(
       run.text(),
-      R"({"event":"run_started","time":"2026-11-21T10:00:00.000Z","run":"20261121-100000-7f3a","pipeline":"climate","file":"prod.yaml","schema":1,"instances":3,"sandbox":{"seccomp":true},"log_file":"/state/runs/r/log.jsonl"})"
+      R"({"event":"run_started","time":"2026-11-21T10:00:00.000Z","run":"20261121-100000-7f3a","pipeline":"climate","file":"prod.yaml","schema":1,"instances":3,"sandbox":{"seccomp":true},"log_file":"/state/runs/r/log.jsonl","resumed":false,"max_parallel":16})"
       "\n");
   run.clock.advance(Milliseconds(1234));
   run.start(0);
@@ -117,6 +119,60 @@ TEST(JsonObserver, one_object_a_line) {
       R"("example.b":{"result":"failed","attempts":2,"duration_ms":300,"outputs":{},"error":{"code":"lua.error","hint":"put words into it","message":"the file is empty"}},)"
       R"("example.c":{"result":"blocked","attempts":0,"duration_ms":0,"outputs":{},"blocked_by":"example.b"}}})"
       "\n");
+}
+
+TEST(JsonObserver, cached_instances_hooks_and_expansions) {
+  WatchedRun run(Mode::json, {"x.each", "x.b"});
+  run.change = [](orchestrator::RunStarted& event) {
+    event.profile = "prod";
+    event.resumed = true;
+  };
+  run.begin();
+  EXPECT_NE(run.text().find(R"("profile":"prod","resumed":true,"max_parallel":16})"), std::string::npos);
+  const std::string start = R"("time":"2026-11-21T10:00:00.000Z","run":"20261121-100000-7f3a")";
+  run.cached(1, std::chrono::hours(1), {{"n", 1}});
+  EXPECT_EQ(run.text(),
+            R"({"event":"instance_finished",)" + start +
+                R"(,"instance":"x.b","result":"cached","attempts":0,"duration_ms":0,"outputs":{"n":1})"
+                R"(,"cached_at":"2026-11-21T09:00:00.000Z","why":["nothing has changed"]})"
+                "\n");
+  run.expand(0, {"x.each[\"a\"]", "x.each[\"b\"]"});
+  EXPECT_EQ(run.text(), R"({"event":"expanded",)" + start +
+                            R"(,"instance":"x.each","count":2,"instances":["x.each[\"a\"]","x.each[\"b\"]"]})"
+                            "\n");
+  run.start(2, 1, "a: 1 -> 2\nb: new");
+  EXPECT_EQ(run.text(), R"({"event":"instance_started",)" + start +
+                            R"(,"instance":"x.each[\"a\"]","attempt":1,"why":["a: 1 -> 2","b: new"]})"
+                            "\n");
+  run.hook("on_error", 2, "retry", "try again");
+  run.hook("after_plan", -1, "none", "");
+  EXPECT_EQ(
+      run.text(),
+      R"({"event":"hook",)" + start +
+          R"(,"stage":"on_error","instance":"x.each[\"a\"]","script":"hooks/window.lua","decision":"retry","text":"try again","duration_ms":12})"
+          "\n"
+          R"({"event":"hook",)" +
+          start +
+          R"(,"stage":"after_plan","instance":null,"script":"hooks/window.lua","decision":"none","duration_ms":12})"
+          "\n");
+  run.resources(2, 1499, 4096);
+  run.finish(2, state::InstanceResult::succeeded, Milliseconds(5));
+  EXPECT_NE(run.text().find(R"("duration_ms":5,"cpu_ms":1,"peak_bytes":4096})"), std::string::npos);
+  run.end(state::RunResult::failed, Milliseconds(9), {}, 0, std::chrono::hours(1), "x.b");
+  EXPECT_NE(
+      run.text().find(
+          R"("refused_calls":0,"oldest":"2026-11-21T09:00:00.000Z","first_failed":"x.b","instances":{)"),
+      std::string::npos);
+}
+
+TEST(JsonObserver, each_of_many_cached_instances_is_told) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 10'000; ++i) names.push_back("x.i" + std::to_string(i));
+  WatchedRun run(Mode::json, names);
+  run.begin();
+  for (uint32_t i = 0; i < 10'000; ++i) run.cached(i, std::chrono::hours(1));
+  const std::string text = run.text();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 10'001);
 }
 
 TEST(JsonObserver, quiet_leaves_out_talk_and_verbose_adds_debug) {

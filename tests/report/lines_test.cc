@@ -199,6 +199,138 @@ TEST(LineObserver, an_error_of_the_run_is_in_the_summary) {
             "climate failed after 10ms: nothing to do\n");
 }
 
+TEST(LineObserver, few_cached_instances_are_named) {
+  WatchedRun run(Mode::lines, {"x.a", "x.b", "x.c"});
+  run.begin();
+  run.text();
+  run.cached(0, std::chrono::hours(3));
+  run.cached(1, std::chrono::minutes(4));
+  EXPECT_EQ(run.text(), "");
+  run.start(2);
+  run.finish(2, InstanceResult::succeeded, Milliseconds(5));
+  EXPECT_EQ(run.text(),
+            "10:00:00  cached     x.a: 3 h old\n"
+            "10:00:00  cached     x.b: 4 min old\n"
+            "10:00:00  succeeded  x.c in 5ms\n");
+  run.end(RunResult::succeeded, Milliseconds(6), {}, 0, std::chrono::hours(3));
+  EXPECT_EQ(run.text(),
+            "\n"
+            "Log: /state/runs/r/log.jsonl\n"
+            "climate succeeded after 6ms: 1 succeeded, 2 cached\n");
+}
+
+TEST(LineObserver, many_cached_instances_are_a_number) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 30; ++i) names.push_back("x.i" + std::to_string(i));
+  WatchedRun run(Mode::lines, names);
+  run.begin();
+  run.text();
+  for (uint32_t i = 0; i < 29; ++i) run.cached(i, std::chrono::hours(72));
+  run.finish(29, InstanceResult::succeeded, Milliseconds(5));
+  EXPECT_EQ(run.text(), "10:00:00  succeeded  x.i29 in 5ms\n");
+  run.end(RunResult::succeeded, Milliseconds(6));
+  EXPECT_EQ(run.text(),
+            "10:00:00  cached     29 instances\n"
+            "\n"
+            "Log: /state/runs/r/log.jsonl\n"
+            "climate succeeded after 6ms: 1 succeeded, 29 cached\n");
+}
+
+TEST(LineObserver, a_run_of_which_nothing_has_changed) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 12; ++i) names.push_back("x.i" + std::to_string(i));
+  WatchedRun run(Mode::lines, names);
+  run.begin();
+  for (uint32_t i = 0; i < 12; ++i) run.cached(i, std::chrono::hours(3));
+  run.text();
+  run.end(RunResult::succeeded, Milliseconds(6), {}, 0, std::chrono::hours(3));
+  EXPECT_EQ(run.text().substr(12 * 35),
+            "\n"
+            "Log: /state/runs/r/log.jsonl\n"
+            "Nothing to do: 12 instances are as they were; the oldest result is 3 h old\n"
+            "climate succeeded after 6ms: 12 cached\n");
+
+  WatchedRun verbose(Mode::lines, {"x.a", "x.b"}, [] {
+    ObserverOptions options;
+    options.verbose = true;
+    return options;
+  }());
+  verbose.begin();
+  verbose.text();
+  verbose.cached(0, std::chrono::seconds(30));
+  EXPECT_EQ(verbose.text(), "10:00:00  cached     x.a: 30 s old\n");
+  verbose.finish(1, InstanceResult::skipped, Milliseconds(0), nullptr, 0);
+  verbose.text();
+  verbose.end(RunResult::succeeded, Milliseconds(6), {}, 0, std::chrono::seconds(30));
+  EXPECT_NE(verbose.text().find("Nothing to do: 1 instance is as it was; the result is 30 s old\n"),
+            std::string::npos);
+}
+
+TEST(LineObserver, excluded_instances_are_a_crowd) {
+  WatchedRun run(Mode::lines, {"x.a", "x.b"});
+  run.begin();
+  run.text();
+  run.finish(0, InstanceResult::excluded, Milliseconds(0), nullptr, 0);
+  run.finish(1, InstanceResult::excluded, Milliseconds(0), nullptr, 0);
+  run.tick(Milliseconds(100));
+  EXPECT_EQ(run.text(), "10:00:00  excluded   2 instances: x.a, x.b\n");
+}
+
+TEST(LineObserver, tells_why_and_of_hooks_and_expansions) {
+  ObserverOptions options;
+  options.verbose = true;
+  WatchedRun run(Mode::lines, {"x.each"}, options);
+  run.change = [](orchestrator::RunStarted& event) {
+    event.profile = "prod";
+    event.resumed = true;
+  };
+  run.begin();
+  EXPECT_EQ(run.text(),
+            "Going on with run 20261121-100000-7f3a of climate in prod.yaml with profile prod: 1 instance\n");
+  run.expand(0, {"x.each[\"a\"]"});
+  run.hook("before_pipeline", -1, "none", "");
+  run.hook("before_instance", 1, "config", "size: 1 -> 2");
+  run.start(1, 1, "region: a -> b at prod.yaml:14:7\nsize: 1 -> 2 by a hook");
+  EXPECT_EQ(run.text(),
+            "10:00:00  expanded   x.each into 1 instance\n"
+            "10:00:00  hook       before_pipeline: none (hooks/window.lua)\n"
+            "10:00:00  hook       before_instance of x.each[\"a\"]: config: size: 1 -> 2 (hooks/window.lua)\n"
+            "10:00:00  started    x.each[\"a\"]\n"
+            "            region: a -> b at prod.yaml:14:7\n"
+            "            size: 1 -> 2 by a hook\n");
+}
+
+TEST(LineObserver, is_never_silent_for_long) {
+  WatchedRun run(Mode::lines, {"x.a"});
+  run.begin();
+  run.text();
+  run.tick(Milliseconds(30000));
+  EXPECT_EQ(run.text(), "10:00:30  working    0 of 1 done; nothing runs at the moment\n");
+}
+
+TEST(LineObserver, a_report_that_could_not_be_written_is_told_and_not_named_as_written) {
+  ObserverOptions options;
+  options.written_files = {"run.html", "run.prom"};
+  WatchedRun run(Mode::lines, {"x.a"}, options);
+  run.begin();
+  run.finish(0, InstanceResult::succeeded, Milliseconds(5));
+  Error error;
+  error.code = "report.write";
+  error.message = "the report could not be written";
+  error.where.file = "run.html";
+  run.break_down(error);
+  run.text();
+  run.end(RunResult::succeeded, Milliseconds(6));
+  EXPECT_EQ(run.text(),
+            "\n"
+            "Problems\n"
+            "  run.html: the report could not be written [report.write]\n"
+            "\n"
+            "Log: /state/runs/r/log.jsonl\n"
+            "Written: run.prom\n"
+            "climate succeeded after 6ms: 1 succeeded\n");
+}
+
 TEST(Summary, many_outputs_are_shortened) {
   std::vector<std::string> names;
   for (int i = 0; i < 14; ++i) names.push_back("count.i" + std::to_string(i));

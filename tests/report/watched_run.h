@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,22 @@ class TickedClock final : public Clock {
   Milliseconds now_{0};
 };
 
+/// Tells a test what a report told the view.
+class Told final : public orchestrator::Observer {
+ public:
+  void on(const orchestrator::RunStarted&) override {}
+  void on(const orchestrator::InstanceStarted&) override {}
+  void on(const orchestrator::AttemptFailed&) override {}
+  void on(const orchestrator::InstanceFinished&) override {}
+  void on(const orchestrator::LogLine&) override {}
+  void on(const orchestrator::Progress&) override {}
+  void on(const orchestrator::Refused&) override {}
+  void on(const orchestrator::RunFailure& event) override { errors.push_back(*event.error); }
+  void on(const orchestrator::RunFinished&) override {}
+  void tick(SteadyTime) override {}
+  Errors errors;
+};
+
 class WatchedRun {
  public:
   WatchedRun(Mode mode, std::vector<std::string> addresses, ObserverOptions options = {},
@@ -46,6 +63,11 @@ class WatchedRun {
     options.size = [this] { return terminal; };
     observer_ = make_observer(mode, std::move(options));
   }
+  /// A run that this observer sees; text() stays empty.
+  WatchedRun(std::vector<std::string> addresses, std::unique_ptr<orchestrator::Observer> observer)
+      : WatchedRun(Mode::lines, std::move(addresses)) {
+    observer_ = std::move(observer);
+  }
   ~WatchedRun() { ::close(fd_); }
 
   void begin() {
@@ -57,13 +79,46 @@ class WatchedRun {
     event.instances = &infos_;
     event.sandbox = &sandbox_;
     event.log_file = "/state/runs/r/log.jsonl";
+    event.max_parallel = 16;
+    if (!expected.empty()) event.expected = &expected;
+    if (!upstream.empty()) event.upstream = &upstream;
+    if (change) change(event);
     observer_->on(event);
   }
-  void start(uint32_t index, uint32_t attempt = 1) {
-    observer_->on(orchestrator::InstanceStarted{index, attempt, clock.wall()});
+  void start(uint32_t index, uint32_t attempt = 1, const std::string& why = {}) {
+    observer_->on(orchestrator::InstanceStarted{index, attempt, clock.wall(), why});
+  }
+  void cached(uint32_t index, Milliseconds age, const Json& outputs = nullptr) {
+    auto& record = records_[index];
+    record.result = state::InstanceResult::cached;
+    if (!outputs.is_null()) record.outputs = to_cbor(outputs);
+    orchestrator::InstanceFinished event = of(index);
+    event.cached_at = clock.wall() - age;
+    event.why = "nothing has changed";
+    observer_->on(event);
+  }
+  void expand(uint32_t group, const std::vector<std::string>& addresses) {
+    const auto first = static_cast<uint32_t>(infos_.size());
+    for (const auto& address : addresses) {
+      infos_.push_back({address, address.substr(0, address.find('.'))});
+      records_.emplace_back();
+      records_.back().instance = static_cast<uint32_t>(records_.size() - 1);
+      records_.back().address = address;
+    }
+    observer_->on(
+        orchestrator::Expanded{group, first, static_cast<uint32_t>(addresses.size()), clock.wall()});
+  }
+  void hook(const std::string& stage, int64_t index, const std::string& decision, const std::string& text) {
+    observer_->on(orchestrator::HookRan{clock.wall(), stage, index, "hooks/window.lua", decision, text,
+                                        Milliseconds(12)});
   }
   void attempt_failed(uint32_t index, uint32_t attempt, const Error& error, Milliseconds retry_in) {
     observer_->on(orchestrator::AttemptFailed{index, attempt, clock.wall(), &error, retry_in});
+  }
+  /// What the next finish() or fail() of an instance says that it took.
+  void resources(uint32_t index, uint64_t cpu_us, uint64_t peak_bytes) {
+    records_[index].cpu_us = cpu_us;
+    records_[index].peak_bytes = peak_bytes;
   }
   void finish(uint32_t index, state::InstanceResult result, Milliseconds duration,
               const Json& outputs = nullptr, uint32_t attempts = 1) {
@@ -101,8 +156,12 @@ class WatchedRun {
   }
   void break_down(const Error& error) { observer_->on(orchestrator::RunFailure{clock.wall(), &error}); }
   void end(state::RunResult result, Milliseconds duration, const std::string& command = {},
-           uint32_t refused = 0) {
-    observer_->on(orchestrator::RunFinished{clock.wall(), result, duration, &records_, refused, command});
+           uint32_t refused = 0, Milliseconds oldest = Milliseconds(0),
+           const std::string& first_failed = {}) {
+    orchestrator::RunFinished event{clock.wall(), result, duration, &records_, refused, command};
+    if (oldest.count() > 0) event.oldest = clock.wall() - oldest;
+    event.first_failed = first_failed;
+    observer_->on(event);
   }
   void tick(Milliseconds after) {
     clock.advance(after);
@@ -121,9 +180,12 @@ class WatchedRun {
 
   TickedClock clock;
   Size terminal;
+  std::vector<Milliseconds> expected;  // as RunStarted has them; set before begin()
+  std::vector<std::vector<uint32_t>> upstream;
+  std::function<void(orchestrator::RunStarted&)> change;  // what else begin() tells
 
  private:
-  void tell(uint32_t index, const Error* error, const std::string& work_folder) {
+  orchestrator::InstanceFinished of(uint32_t index) {
     const auto& record = records_[index];
     orchestrator::InstanceFinished event{};
     event.index = index;
@@ -132,8 +194,14 @@ class WatchedRun {
     event.attempts = record.attempts;
     event.duration = record.duration;
     event.outputs = record.outputs;
-    event.error = error;
     event.blocked_by = record.blocked_by;
+    event.cpu_us = record.cpu_us;
+    event.peak_bytes = record.peak_bytes;
+    return event;
+  }
+  void tell(uint32_t index, const Error* error, const std::string& work_folder) {
+    orchestrator::InstanceFinished event = of(index);
+    event.error = error;
     event.work_folder = work_folder;
     observer_->on(event);
   }
