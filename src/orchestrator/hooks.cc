@@ -22,19 +22,6 @@ using worker::Done;
 constexpr size_t kLongestError = 64U << 10;  // bytes of each of its texts
 constexpr size_t kMaxEvent = frames::kMaxFrame - (64U << 10);
 
-std::string_view stage_text(HookStage stage) {
-  switch (stage) {
-    case HookStage::before_pipeline: return "before_pipeline";
-    case HookStage::after_plan: return "after_plan";
-    case HookStage::before_instance: return "before_instance";
-    case HookStage::on_retry: return "on_retry";
-    case HookStage::after_instance: return "after_instance";
-    case HookStage::on_error: return "on_error";
-    case HookStage::after_pipeline: return "after_pipeline";
-  }
-  return "";
-}
-
 bool of_instances(HookStage stage) {
   return stage == HookStage::before_instance || stage == HookStage::on_retry ||
          stage == HookStage::after_instance || stage == HookStage::on_error;
@@ -92,7 +79,7 @@ class Loading {
     std::vector<HookSet::Loaded> out;
     for (const auto& hook : hooks) {
       HookSet::Loaded loaded{hook, 0, {}};
-      const std::string path = "hooks." + std::string(stage_text(hook.stage));
+      const std::string path = "hooks." + std::string(pipeline::to_text(hook.stage));
       if (!hook.permissions.is_null()) {
         auto read =
             extension::read_permissions(*pipeline_.document, hook.permissions, path + ".permissions", {});
@@ -281,7 +268,7 @@ void Hooks::Runs::begin(HookStage stage, std::optional<uint32_t> instance, const
     for (const auto& [key, value] : event.items()) {
       if (!value.is_null()) made.event[key] = value;
     }
-    made.event["stage"] = stage_text(stage);
+    made.event["stage"] = pipeline::to_text(stage);
     made.event["pipeline"] = parts_.pipeline.name;
     made.event["project"] = parts_.pipeline.folder.string();
     if (instance) made.event["instance"] = parts_.pipeline.address(*instance);
@@ -343,7 +330,7 @@ void Hooks::Runs::cancel() {
 std::unique_ptr<api::Session> Hooks::Runs::open_session(const Stage& stage, Script& script) {
   const auto& loaded = stage.hook();
   const auto& name = script.script().name;
-  const std::string stage_name(stage_text(stage.stage));
+  const std::string stage_name(pipeline::to_text(stage.stage));
   const state::Layout layout(parts_.state_folder);
   const std::string owner =
       stage.instance ? parts_.pipeline.address(*stage.instance) : std::string("pipeline");
@@ -385,8 +372,8 @@ void Hooks::Runs::host_call(Script& script, uint64_t job, uint32_t request, int 
 // What went wrong, in the words of hooks: some errors of workers speak of instances and their keys.
 Error Hooks::Runs::explain(const Stage& stage, Error error, Done::Status status) const {
   const auto& loaded = stage.hook();
-  const std::string which =
-      "the hook " + parts_.set.scripts[loaded.script]->name + " of " + std::string(stage_text(stage.stage));
+  const std::string which = "the hook " + parts_.set.scripts[loaded.script]->name + " of " +
+                            std::string(pipeline::to_text(stage.stage));
   if (status == Done::Status::timed_out || error.code == "deadline.attempt") {
     error.code = "hook.timeout";
     error.message = which + " took longer than its timeout of " + format_duration(loaded.hook.timeout);
@@ -409,8 +396,8 @@ Error Hooks::Runs::explain(const Stage& stage, Error error, Done::Status status)
     error.retryable = false;
   }
   if (error.where.text().empty()) {
-    error.where =
-        parts_.pipeline.document->where(loaded.hook.at, "hooks." + std::string(stage_text(stage.stage)));
+    error.where = parts_.pipeline.document->where(loaded.hook.at,
+                                                  "hooks." + std::string(pipeline::to_text(stage.stage)));
   }
   parts_.secrets.mask().apply(error);
   for (std::string* text : {&error.message, &error.hint}) *text = cut_text(*text, kLongestError);
@@ -439,7 +426,7 @@ void Hooks::Runs::tell(const Stage& stage, const Decision& decision, Millisecond
   const auto& script = parts_.set.scripts[stage.hook().script]->name;
   HookRan event{};
   event.time = Clock::system().wall();
-  event.stage = stage_text(stage.stage);
+  event.stage = pipeline::to_text(stage.stage);
   event.index = stage.instance ? static_cast<int64_t>(*stage.instance) : -1;
   event.script = script;
   event.decision = to_text(decision.kind);

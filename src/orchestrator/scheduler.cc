@@ -193,6 +193,7 @@ void Scheduler::attempt_ended(uint32_t instance, AttemptEnd end) {
     conclude(instance, end.result, item.attempt, nullptr, -1);
   } else if (!halted(item) && end.result != InstanceResult::cancelled && may_retry(instance, end)) {
     item.phase = Phase::backing_off;
+    if (!mends(instance, end.error)) item.again = true;  // it uses up what a hook may ask for
     item.failed = item.attempt++;
     actions_.retry(instance, item.failed, end.error, backoff(instance));
   } else {
@@ -209,22 +210,22 @@ void Scheduler::ready_again(uint32_t instance) {
   pump();
 }
 
-bool Scheduler::may_retry(uint32_t instance, const AttemptEnd& end) {
-  Item& item = items_[instance];
-  const auto& wanted = settings(instance);
-  const auto matches = [&](const std::string& text) {
-    return end.error.code == text || end.error.message.find(text) != std::string::npos;
-  };
+// Whether an attempt is left, and may be used for this error.
+bool Scheduler::mends(uint32_t instance, const Error& error) const {
+  if (items_[instance].attempt >= most_attempts(instance) || never_mends(error)) return false;
+  const auto& policy = settings(instance).retry;
+  if (!policy) return true;
   const auto among = [&](const std::vector<std::string>& texts) {
-    return std::any_of(texts.begin(), texts.end(), matches);
+    return std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+      return error.code == text || error.message.find(text) != std::string::npos;
+    });
   };
-  const bool may = item.attempt < most_attempts(instance) && !never_mends(end.error) &&
-                   (!wanted.retry || (!among(wanted.retry->never_on) &&
-                                      (wanted.retry->retry_on.empty() || among(wanted.retry->retry_on))));
-  if (may) return true;
-  if (!end.again || item.again || end.error.code.starts_with("permission.")) return false;
-  item.again = true;
-  return true;
+  return !among(policy->never_on) && (policy->retry_on.empty() || among(policy->retry_on));
+}
+
+bool Scheduler::may_retry(uint32_t instance, const AttemptEnd& end) const {
+  const bool asked = end.again && !items_[instance].again && !end.error.code.starts_with("permission.");
+  return asked || mends(instance, end.error);
 }
 
 // Exponential backoff with full jitter: a random part of min(max_delay, delay * factor ^ retries before).

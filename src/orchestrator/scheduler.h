@@ -114,7 +114,7 @@ class Scheduler {
   void ready_again(uint32_t instance);
 
   /// Whether the instance will not be attempted again when its attempt ends like this.
-  bool is_last(uint32_t instance, const AttemptEnd& end) {
+  bool is_last(uint32_t instance, const AttemptEnd& end) const {
     return halted(items_[instance]) || end.result == InstanceResult::cancelled || !may_retry(instance, end);
   }
 
@@ -162,7 +162,8 @@ class Scheduler {
   uint64_t most_attempts(uint32_t instance) const;
   bool good(uint32_t upstream) const;
   bool halted(const Item& item) const { return item.finally ? abandoned_ : stopped_.has_value(); }
-  bool may_retry(uint32_t instance, const AttemptEnd& end);
+  bool mends(uint32_t instance, const Error& error) const;
+  bool may_retry(uint32_t instance, const AttemptEnd& end) const;
   Milliseconds backoff(uint32_t instance);
   void decide(uint32_t instance);
   void make_ready(uint32_t instance);

@@ -12,7 +12,10 @@ namespace {
 constexpr size_t kMaxInstances = 1'000'000;
 constexpr std::string_view kReservedTypes[] = {"var", "env", "each", "secret"};
 
-/// What a stack name may not have becomes '-', one for each character.
+std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
+
+}  // namespace
+
 std::string as_stack_name(std::string_view name) {
   std::string out;
   for (char c : name) {
@@ -21,10 +24,6 @@ std::string as_stack_name(std::string_view name) {
   }
   return out;
 }
-
-std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
-
-}  // namespace
 
 std::string keyed_name(std::string_view name, std::string_view key) {
   std::string out(name);

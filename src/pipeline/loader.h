@@ -222,6 +222,8 @@ class Loader {
 /// `name["key"]`.
 std::string keyed_name(std::string_view name, std::string_view key);
 bool is_stack_name(std::string_view name);
+/// What a stack name may not have becomes '-', one for each character.
+std::string as_stack_name(std::string_view name);
 /// The first character of a name that a name may not have, as text; empty where there is none.
 std::string illegal_character(std::string_view name);
 /// A letter or '_', then letters, digits, '_' and '-'.

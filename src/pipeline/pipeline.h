@@ -245,6 +245,16 @@ Result<uint32_t> expand_again(Pipeline& pipeline, uint32_t group, const Json& ex
 /// What expand() made of a group: its instances are [first, first + count).
 Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
 
+/// The pipeline the other way round, for a scheduler: who waited is waited for. It has the same indexes,
+/// settings without `finally` and `allow_failure`, and no document: nothing in it can be evaluated. Groups
+/// are parted from their instances, which take their place in the graph.
+std::unique_ptr<Pipeline> reversed(const Pipeline& pipeline);
+/// Adds an instance that is not written anywhere, with a configuration as it was kept (a JSON object); nothing
+/// waits for it, nor it for anything. `stack` is its stack's name, or ends in `-*` where it is made from the
+/// instance's. Returns its index.
+uint32_t adopt(Pipeline& pipeline, const std::string& type, const std::string& name, const std::string& stack,
+               const Json& config);
+
 /// The value of `when:`; true where there is none, and for a group whose `when` reads `each`: its instances
 /// have it, too. Nothing where it depends on outputs that are not known.
 Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);

@@ -222,7 +222,7 @@ int Machine::on_body(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, kStart);
   lua_pushinteger(L, static_cast<int>(job.kind));
   lua_pushnumber(L, static_cast<double>(split_mix(m.seed_) >> 11));
-  if (job.kind != frames::JobKind::instance && job.kind != frames::JobKind::hook) {
+  if (!frames::is_of_instance(job.kind) && job.kind != frames::JobKind::hook) {
     lua_call(L, 2, 0);
     return 0;
   }

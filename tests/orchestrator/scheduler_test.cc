@@ -607,6 +607,27 @@ TEST(Scheduler, AHookGetsItAlsoWhereTheErrorIsNeverRetriedButNotAfterARefusedPer
   EXPECT_EQ(b.result("b"), R::failed);
 }
 
+TEST(Scheduler, ItTellsWhetherAnAttemptIsTheLastWithoutUsingUpAnything) {
+  Bench b;
+  b.add("a").settings.max_attempts = 2;
+  Scheduler& scheduler = b.start();
+  AttemptEnd end;
+  end.result = R::failed;
+  end.error.code = "extension.error";
+  EXPECT_FALSE(scheduler.is_last(0, end));
+  b.end("a", R::failed);
+  b.again("a");
+  EXPECT_TRUE(scheduler.is_last(0, end));
+  end.again = true;
+  EXPECT_FALSE(scheduler.is_last(0, end));
+  EXPECT_FALSE(scheduler.is_last(0, end));
+  end.result = R::cancelled;
+  EXPECT_TRUE(scheduler.is_last(0, end));
+  end.result = R::failed;
+  scheduler.stop();
+  EXPECT_TRUE(scheduler.is_last(0, end));
+}
+
 TEST(Scheduler, AHookGetsNothingWhenTheRunStops) {
   Bench b;
   b.add("a");
