@@ -19,6 +19,14 @@ function meta.__concat(a, b) return tostring(a) .. tostring(b) end
 -- Raises an error at the innermost line of the author; never returns.
 errors.raise = host.raise
 
+-- What forge.fail made, to tell it from the errors of calls.
+local authors = setmetatable({}, { __mode = "k" })
+
+-- Whether the author raised a value, and not a call on the author's behalf.
+function errors.is_authors(value)
+  return type(value) ~= "table" or getmetatable(value) ~= "error" or authors[value] == true
+end
+
 -- A value that was raised, as an error table.
 function errors.normal(value)
   local kind = type(value)
@@ -70,6 +78,7 @@ function errors.fail(fields)
     errors.raise("call.argument", "forge.fail: code must be lower-case words joined by dots, found `" .. e.code .. "`",
       "", false)
   end
+  authors[e] = true
   error(setmetatable(e, meta), 0)
 end
 

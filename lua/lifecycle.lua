@@ -1,4 +1,4 @@
--- What a job does: the life of an instance, the package's bootstrap, or its models.
+-- What a job does: the life of an instance, the package's bootstrap, its models, or a hook.
 local host, base, errors, async, forge, sandbox = ...
 local error, getmetatable, next, pcall, setmetatable, tostring, type, xpcall =
   base.error, base.getmetatable, base.next, base.pcall, base.setmetatable, base.tostring, base.type, base.xpcall
@@ -14,7 +14,8 @@ function Base:get_output_data() return self.outputs end
 
 local classes = setmetatable({}, { __mode = "k" })
 
--- forge.extension{config = models.X} -> a class for the methods initialize, execute, get_output_data, cleanup.
+-- forge.extension{config = models.X} -> a class for the methods initialize, execute, get_output_data, cleanup, and,
+-- where there is something to do, destroy and refresh.
 forge.api.extension = function(options)
   if type(options) ~= "table" then
     errors.raise("call.argument", "forge.extension: argument 1 must be a table {config = …}, found " .. type(options),
@@ -68,8 +69,20 @@ local function hand_over(object)
   keep("state", state)
 end
 
+local function unmake(object)
+  call(object, "initialize")
+  call(object, "destroy")
+  async.settle()
+end
+
+local function look_again(object)
+  call(object, "initialize")
+  call(object, "refresh")
+  async.settle()
+end
+
 -- cleanup follows also when the work failed; then its own failure is only logged, and no state is handed over.
-local function instance(name, stack, attempt, config, state, runtime)
+local function live(task, keeps_state, name, stack, attempt, config, state, runtime)
   local entry = host.module("init") and "init" or "extension"
   local class = require(entry)
   if type(class) ~= "table" or not classes[class] then
@@ -80,10 +93,10 @@ local function instance(name, stack, attempt, config, state, runtime)
     name = name, config = config, stack = { name = stack }, attempt = attempt, runtime = runtime, state = state or {},
     outputs = {},
   }, class)
-  local ok, problem = xpcall(work, on_error, object)
+  local ok, problem = xpcall(task, on_error, object)
   if ok then
     clean(object)
-    hand_over(object)
+    if keeps_state then hand_over(object) end
     return
   end
   if not host.expired() then
@@ -92,6 +105,10 @@ local function instance(name, stack, attempt, config, state, runtime)
   end
   error(problem, 0)
 end
+
+local function instance(...) return live(work, true, ...) end
+local function destroy(...) return live(unmake, false, ...) end
+local function refresh(...) return live(look_again, true, ...) end
 
 local function bootstrap()
   local f = require("bootstrap")
@@ -118,7 +135,35 @@ local function models()
   keep("models", list)
 end
 
-local kinds = { [0] = instance, bootstrap, models }
+-- What a hook's author raises is the hook's word on what it guards; an error of a call that nobody caught is none.
+local function judge(value)
+  if errors.is_authors(value) and not host.expired() then
+    value = errors.normal(value)
+    if value.code ~= "limit.memory" then value.code = "hook.veto" end
+  end
+  return on_error(value)
+end
+
+local function answer(f, event)
+  local value = f(event)
+  async.settle()
+  return value
+end
+
+-- Without an event the script is only run up to its function.
+local function hook(script, event)
+  local f = sandbox.run_file(script)
+  if type(f) ~= "function" then
+    errors.raise("hook.script", "the script must return a function, found " .. (f == true and "nothing" or type(f)),
+      "write `return function(event) … end`", false)
+  end
+  if event == nil then return end
+  local ok, value = xpcall(answer, judge, f, event)
+  if not ok then error(value, 0) end
+  keep("result", value)
+end
+
+local kinds = { [0] = instance, bootstrap, models, hook, destroy, refresh }
 
 -- math.random begins with another number in every job: `seed` is drawn from the system when the worker starts and
 -- stepped for each job. Whoever needs the same numbers again calls math.randomseed.

@@ -171,6 +171,12 @@ end
 globals.require = require
 sandbox.require = require
 
+-- A module of the package whose name is that of its file: what `require` has no name for.
+function sandbox.run_file(name)
+  local chunk = host.module(name)
+  return run(loaded, name, chunk)
+end
+
 -- Standard modules that the prelude needs, whatever the package calls its own.
 local own = {}
 function forge.standard(name) return own[name] or run(own, name, host.standard(name), kit) end

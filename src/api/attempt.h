@@ -20,6 +20,7 @@
 #include "api/paths.h"
 #include "api/reads.h"
 #include "api/secrets.h"
+#include "api/versions.h"
 #include "registry/calls.h"
 #include "services/download.h"
 #include "services/files.h"
@@ -36,7 +37,8 @@ class Hall {
         sink(event_sink),
         secrets(all_secrets),
         audit(std::move(audit_file), all_secrets.mask()),
-        programs(all_programs) {}
+        programs(all_programs),
+        versions_(all_secrets, {}) {}
   ~Hall();
   Hall(const Hall&) = delete;
   Hall& operator=(const Hall&) = delete;
@@ -44,7 +46,10 @@ class Hall {
   asio::thread_pool& pool();  // two threads, for files
   /// `sha256:…` of a program's file, computed once while it stays as it is; nothing where it may be executed
   /// but not read. Called on the pool's threads.
-  std::optional<std::string> program_version(const std::string& file);
+  std::optional<std::string> program_version(const std::string& file) {
+    auto version = versions_.content(file);
+    return version ? std::optional(std::move(*version)) : std::nullopt;
+  }
   services::Http& http();
   services::Downloads& downloads();
 
@@ -62,18 +67,7 @@ class Hall {
   services::Http::Post post();
   services::Http::After after();
 
-  struct Known {
-    uint64_t device = 0, inode = 0, size = 0;
-    int64_t modified_ns = 0;
-    std::string version;
-    bool same(const Known& other) const {
-      return device == other.device && inode == other.inode && size == other.size &&
-             modified_ns == other.modified_ns;
-    }
-  };
-  std::mutex known_mutex_;              // guards known_
-  std::map<std::string, Known> known_;  // programs, by path
-
+  Versions versions_;  // of programs
   std::unique_ptr<asio::thread_pool> pool_;
   std::unique_ptr<services::Http> http_;
   std::unique_ptr<services::Downloads> downloads_;
@@ -92,6 +86,7 @@ class Streams;
 class Attempt {
  public:
   Attempt(Hall& door_hall, Caller who) : hall(door_hall), caller(std::move(who)) {
+    for (const auto& input : caller.inputs) reads.add(input.what, input.name, input.version);
     for (const std::string& path : caller.derived) reads.wrote(path);
   }
 

@@ -119,27 +119,6 @@ asio::thread_pool& Hall::pool() {
   return *pool_;
 }
 
-std::optional<std::string> Hall::program_version(const std::string& file) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return std::nullopt;
-  Known now{info.st_dev,
-            info.st_ino,
-            static_cast<uint64_t>(info.st_size),
-            info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
-            {}};
-  {
-    std::lock_guard lock(known_mutex_);
-    const auto found = known_.find(file);
-    if (found != known_.end() && found->second.same(now)) return found->second.version;
-  }
-  auto content = read_file(file);
-  if (!content) return std::nullopt;
-  now.version = text_version(*content);
-  std::lock_guard lock(known_mutex_);
-  known_[file] = now;
-  return now.version;
-}
-
 services::Http& Hall::http() {
   if (!http_) {
     services::Http::Options options;
@@ -175,8 +154,9 @@ Error Attempt::refuse(const registry::Call& call, registry::Permission permissio
                       std::string_view target, std::string_view entry, int hop) {
   Error error;
   error.code = "permission." + std::string(registry::key(permission));
-  error.message = caller.address + " (extension " + caller.extension + ") tried forge." +
-                  std::string(call.name) + ": " + shorten(hall.secrets.mask().apply(tried), 2000);
+  error.message = caller.address + (caller.hook.empty() ? " (extension " : " (") + caller.extension +
+                  ") tried forge." + std::string(call.name) + ": " +
+                  shorten(hall.secrets.mask().apply(tried), 2000);
   error.hint = grant_hint(caller, permission, entry);
   error.retryable = false;
   hall.secrets.mask().apply(error);
@@ -245,8 +225,8 @@ Result<const services::Folder*> Attempt::work() {
 }
 
 std::string grant_hint(const Caller& caller, registry::Permission permission, std::string_view entry) {
-  return "add to " + caller.manifest + ":\n  permissions:\n    " + std::string(registry::key(permission)) +
-         ": [" + yaml_text(entry) + "]";
+  return (caller.hook.empty() ? "add to " + caller.manifest + ":" : caller.hook) + "\n  permissions:\n    " +
+         std::string(registry::key(permission)) + ": [" + yaml_text(entry) + "]";
 }
 
 std::string nothing() {

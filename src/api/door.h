@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,15 +49,25 @@ struct Grants {
 struct Caller {
   uint32_t index = 0;  // the instance's, for the sink
   std::string address;
-  std::string extension;              // package name
+  std::string extension;              // package name; of a hook its script
   std::string manifest;               // path of its extension.yaml, for hints
   std::filesystem::path work_folder;  // made when first needed; `tmp/` in it is emptied at its first use
   uint32_t attempt = 1;
   Grants grants;
   std::vector<std::string>
-      derived{};               // granted paths that what was read already explains: no inputs of their own
+      derived{};  // granted paths that what was read already explains: no inputs of their own
+  /// What it reads in any case: paths that its configuration names, and inputs that its manifest declares.
+  struct Input {
+    std::string what;  // as api/reads.h has it: `file`, `inputs`
+    std::string name;
+    std::optional<std::string> version;
+  };
+  std::vector<Input> inputs{};
   uint32_t calls = 64;         // that may be under way at once; also programs of process.start
   uint64_t log = 16ULL << 20;  // bytes of log lines and progress that it may send; see log_cost()
+  /// Of a hook: the line that the hints of refusals begin with, in place of "add to MANIFEST:". Empty: no
+  /// hook.
+  std::string hook{};
   /// Ends the attempt with this error, for what it did. Called at most once, from inside Session::call.
   std::function<void(Error)> fail{};
 };

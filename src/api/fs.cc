@@ -218,8 +218,7 @@ void list_folder(Request request) {
 void stat(Request request) {
   run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
     return answer_with(at.folder.stat(at.path), [&](const services::FileInfo& info) {
-      found("info", std::string(services::describe(info.type)) + " " + std::to_string(info.size) + " " +
-                        to_json_text(Json(info.modified)));
+      found("info", info_version(info));
       return encode(info);
     });
   });

@@ -196,9 +196,19 @@ void note_program(Attempt& attempt, const Asked& asked) {
   if (spec.network) attempt.reads.add("network", asked.name, std::nullopt);
   if (!asked.program.confined) attempt.reads.add("reach", "/", std::nullopt);
   const Grants& grants = attempt.caller.grants;
+  const auto& inputs = attempt.caller.inputs;
+  // The manifest says what its programs read, or the configuration names the path: its content counts.
+  const bool declared =
+      std::any_of(inputs.begin(), inputs.end(), [](const auto& input) { return input.what == "inputs"; });
+  const auto counted = [&](const std::string& path) {
+    return declared || std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) {
+             return input.name == path && input.version.has_value();
+           });
+  };
   for (const auto* list : {&grants.read, &grants.write}) {
     for (const auto& entry : *list) {
-      if (!attempt.reads.own(entry.value)) attempt.reads.add("reach", entry.value, std::nullopt);
+      if (attempt.reads.own(entry.value) || counted(entry.value)) continue;
+      attempt.reads.add("reach", entry.value, std::nullopt);
     }
   }
   for (const auto& name : grants.env) attempt.reads.add("env", name, env_version(std::getenv(name.c_str())));

@@ -3,6 +3,7 @@
 // itself, are no inputs. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -23,6 +24,8 @@ namespace pf::api {
 ///   info      a path; version: what forge.fs.stat said
 ///   env       an environment variable; version: `sha256:…` of its value, or `absent`
 ///   secret    a secret; version: `hmac:…` of its value, by the state folder's own key
+///   inputs    a pattern that the manifest declares; version: `sha256:…` of the names and versions of its
+///   files
 ///   git       an address or path, with `#ref`; version: the commit, where the ref was one
 ///   download  a URL; version: the digest that the call demanded
 ///   http      method and URL; no version
@@ -58,8 +61,15 @@ class Reads {
 std::string text_version(std::string_view text);
 /// The version of an environment variable; null: it is not set.
 std::string env_version(const char* value);
-/// The version of the file or folder at `at.path`, from the disk: see Reads, `file`. Errors `file.stopped`,
-/// `os.*`.
-Result<std::string> content_version(const OpenPlace& at, services::Stop stop);
+/// The version of what forge.fs.stat says.
+std::string info_version(const services::FileInfo& info);
+/// How the digest of a file is made, 64 hexadecimal digits; `path` is relative to the folder.
+using DigestFile =
+    std::function<Result<std::string>(const services::Folder& folder, const std::string& path)>;
+Result<std::string> digest_file(const services::Folder& folder, const std::string& path, services::Stop stop);
+/// The version of the file or folder at `at.path`, from the disk: see Reads, `file`. `skip` is the absolute
+/// path of a folder that does not count, or empty. Errors `file.stopped`, `os.*`.
+Result<std::string> content_version(const OpenPlace& at, services::Stop stop, const DigestFile& digest = {},
+                                    const std::string& skip = {});
 
 }  // namespace pf::api

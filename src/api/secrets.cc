@@ -52,6 +52,14 @@ constexpr Handled kCalls[] = {{"secret.get", get}, {"secret.mark", mark}};
 std::span<const Handled> secret_calls() { return kCalls; }
 
 Result<std::string> Secrets::get(std::string_view name) {
+  if (const auto source = sources_.find(name); source != sources_.end()) {
+    if (const auto known = values_.find(name); known != values_.end()) return known->second;
+    auto value = source->second();
+    if (!value) return value;
+    if (!mask_.add(*value)) return too_short("the secret " + std::string(name));
+    values_.emplace(name, *value);
+    return value;
+  }
   const std::string variable = "PANGEO_FORGE_SECRET_" + std::string(name);
   const char* value = std::getenv(variable.c_str());
   if (value == nullptr) {
@@ -72,7 +80,7 @@ std::optional<std::string> Secrets::version(std::string_view value) {
     auto kept = read_file(key_file_, kKeyBytes);
     if (kept && kept->size() == kKeyBytes) {
       key_ = std::move(*kept);
-    } else if (!kept && kept.error().code == "os.enoent") {
+    } else if (may_make_key_ && !kept && kept.error().code == "os.enoent") {
       std::string made(kKeyBytes, '\0');
       const bool drawn = ::getrandom(made.data(), made.size(), 0) == static_cast<ssize_t>(made.size());
       if (drawn && write_file(key_file_, made, true, 0600)) key_ = std::move(made);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,13 +16,20 @@ namespace pf::api {
 
 class Secrets {
  public:
-  /// The value of a secret, which the mask knows from then on: the environment variable
-  /// PANGEO_FORGE_SECRET_NAME. Errors: `secret.missing`, `secret.short`.
+  /// Where a secret comes from, if not from the environment. Asked once.
+  void set_source(std::string name, std::function<Result<std::string>()> source) {
+    sources_[std::move(name)] = std::move(source);
+  }
+  /// The value of a secret, which the mask knows from then on: its source's, else that of the environment
+  /// variable PANGEO_FORGE_SECRET_NAME. Errors: `secret.missing`, `secret.short`, those of the source.
   Result<std::string> get(std::string_view name);
   /// From now on the value is masked. Error `secret.short`.
   Result<void> mark(std::string_view value);
-  /// Where the key of version() is kept; the file is made when it is first needed.
-  void set_key_file(std::filesystem::path file) { key_file_ = std::move(file); }
+  /// Where the key of version() is kept; the file is made when it is first needed, if it may be.
+  void set_key_file(std::filesystem::path file, bool may_make = true) {
+    key_file_ = std::move(file);
+    may_make_key_ = may_make;
+  }
   /// `hmac:…` of a value, so that a change shows and the value does not: by a random key of the state folder.
   /// Nothing where there is no key file, or it can be neither read nor made.
   std::optional<std::string> version(std::string_view value);
@@ -28,7 +37,10 @@ class Secrets {
 
  private:
   Mask mask_;
+  std::map<std::string, std::function<Result<std::string>()>, std::less<>> sources_;
+  std::map<std::string, std::string, std::less<>> values_;  // that sources gave
   std::filesystem::path key_file_;
+  bool may_make_key_ = true;
   std::string key_;
 };
 

@@ -218,6 +218,19 @@ Result<void> check_choices(const CommandSpec& spec, const GivenOptions& given) {
   return {};
 }
 
+// A duration, or a number of days or weeks.
+std::optional<Milliseconds> parse_age(const std::string& text) {
+  constexpr int64_t kDay = 24 * 60 * 60;
+  constexpr int64_t kMost = 100'000;
+  if (!text.empty() && (text.back() == 'd' || text.back() == 'w')) {
+    int64_t count = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size() - 1, count);
+    if (code != std::errc() || end != text.data() + text.size() - 1 || count < 0 || count > kMost) return {};
+    return std::chrono::seconds(count * kDay * (text.back() == 'w' ? 7 : 1));
+  }
+  return parse_duration(text);
+}
+
 Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   const auto value = [&](const char* name) -> std::string {
     const auto found = given.find(name);
@@ -227,6 +240,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   if (given.count("extensions") != 0) arguments.extensions = given["extensions"].values;
   arguments.state_dir = value("state-dir");
   arguments.pipeline = value("pipeline");
+  arguments.profile = value("profile");
   arguments.log_level = value("log-level");
   if (given.count("format") != 0) arguments.format = value("format");
   arguments.run = value("run");
@@ -234,7 +248,22 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.metrics = value("metrics");
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
+  arguments.follow = flag("follow");
+  arguments.show_secrets = flag("show-secrets");
+  arguments.yes = flag("yes");
   arguments.fail_fast = flag("fail-fast");
+  for (auto& [name, list] : {std::pair("only", &arguments.only), std::pair("skip", &arguments.skip),
+                             std::pair("from", &arguments.from), std::pair("until", &arguments.until)}) {
+    if (given.count(name) != 0) *list = given[name].values;
+  }
+  arguments.force = flag("force");
+  arguments.resume = flag("resume");
+  arguments.dry_run = flag("dry-run");
+  arguments.exit_code = flag("exit-code");
+  if (arguments.resume && arguments.force) {
+    return tl::unexpected(usage("value", "--resume and --force are both given",
+                                "--resume repeats nothing that has succeeded, --force repeats all of it"));
+  }
   arguments.verbose = flag("verbose");
   arguments.quiet = flag("quiet");
   if (arguments.verbose && arguments.quiet) {
@@ -252,6 +281,39 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
       return tl::unexpected(usage("value", found->second.from + " is '" + text + "'",
                                   "it takes a number from 1 to " + std::to_string(kMostParallel)));
     }
+  }
+  const auto number = [&](const char* name, uint32_t least, std::optional<uint32_t>& out) -> Result<void> {
+    const auto found = given.find(name);
+    if (found == given.end()) return {};
+    const std::string& text = found->second.values.front();
+    uint32_t parsed = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+    if (code != std::errc() || end != text.data() + text.size() || parsed < least) {
+      return tl::unexpected(usage("value", found->second.from + " is '" + text + "'",
+                                  "it takes a number, " + std::to_string(least) + " or more"));
+    }
+    out = parsed;
+    return {};
+  };
+  std::optional<uint32_t> attempt;
+  if (auto taken = number("attempt", 1, attempt); !taken) return taken;
+  arguments.attempt = attempt.value_or(0);
+  if (auto taken = number("limit", 1, arguments.limit); !taken) return taken;
+  if (auto taken = number("keep", 0, arguments.keep); !taken) return taken;
+  if (const auto found = given.find("older-than"); found != given.end()) {
+    arguments.older = parse_age(found->second.values.front());
+    if (!arguments.older) {
+      return tl::unexpected(usage("value", found->second.from + " is '" + found->second.values.front() + "'",
+                                  "it takes an age such as 12h, 30d or 8w"));
+    }
+  }
+  if (arguments.follow && arguments.reads) {
+    return tl::unexpected(usage("value", "--follow and --reads are both given",
+                                "what was read is told when an instance has ended: leave one out"));
+  }
+  if (arguments.reads && arguments.attempt != 0) {
+    return tl::unexpected(usage("value", "--attempt and --reads are both given",
+                                "what was read is kept of the last attempt only: leave one out"));
   }
   if (const auto found = given.find("var"); found != given.end()) {
     for (const std::string& text : found->second.values) {
@@ -279,7 +341,10 @@ Result<void> take_operands(const CommandSpec& spec, Arguments& arguments,
     const std::string& word = operands[next++];
     if (word.empty())
       return tl::unexpected(usage("value", std::string(operand.name) + " is empty", usage_hint(spec)));
-    (operand.kind == Operand::pipeline_file ? arguments.file : arguments.operand) = word;
+    if (operand.kind == Operand::pipeline_file)
+      arguments.file = word;
+    else
+      (&operand == &spec.operands[2] ? arguments.second : arguments.operand) = word;
   }
   if (next < operands.size()) {
     return tl::unexpected(
@@ -293,6 +358,10 @@ Result<void> take_operands(const CommandSpec& spec, Arguments& arguments,
       return tl::unexpected(usage("value", "there is no completion for '" + arguments.operand + "'",
                                   hint + "SHELL is bash, zsh or fish"));
     }
+  }
+  if (spec.command == Command::runs_prune && !arguments.keep && !arguments.older) {
+    return tl::unexpected(usage("missing", "'runs prune' needs to be told which runs may go",
+                                "give it --keep N, --older-than AGE, or both"));
   }
   if (spec.command == Command::doctor && arguments.file.empty() &&
       (!arguments.pipeline.empty() || !arguments.variables.empty())) {
@@ -324,6 +393,7 @@ std::string Arguments::same_project(const std::string& words) const {
   std::string out = shell_quote(program) + ' ' + words + ' ' + shell_quote(file);
   if (!state_dir.empty()) out += " --state-dir " + shell_quote(state_dir);
   if (!pipeline.empty()) out += " --pipeline " + shell_quote(pipeline);
+  if (!profile.empty()) out += " --profile " + shell_quote(profile);
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "cli/command_table.h"
 
@@ -20,16 +21,29 @@ struct Arguments {
   std::string program;  // how the user calls us
   std::string line;     // all that was typed, as a shell takes it back
   std::string file;     // FILE; empty: none
-  std::string operand;  // TYPE.NAME, NAME or SHELL; empty: none
+  std::string operand;  // TYPE.NAME, RUN, NAME or SHELL; empty: none
+  std::string second;   // the second RUN
   std::vector<std::string> extensions;
-  std::string state_dir, pipeline;
+  std::string state_dir, pipeline, profile;
   std::string format = "text";
   std::vector<std::pair<std::string, std::string>> variables;
   uint32_t max_parallel = 0;  // 0: what the pipeline says
   std::string run;            // --run
   bool audit = false;
   bool reads = false;
+  bool follow = false;
+  bool show_secrets = false;
+  bool yes = false;
+  uint32_t attempt = 0;               // 0: all
+  std::optional<uint32_t> limit;      // --limit
+  std::optional<uint32_t> keep;       // --keep
+  std::optional<Milliseconds> older;  // --older-than
   bool fail_fast = false;
+  std::vector<std::string> only, skip, from, until;
+  bool force = false;
+  bool resume = false;
+  bool dry_run = false;
+  bool exit_code = false;
   bool verbose = false;
   bool quiet = false;
   std::string log_level;  // empty: not given

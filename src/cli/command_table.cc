@@ -16,12 +16,30 @@ constexpr OptionSpec kFormat = {"format", 0, "FORMAT", "Print text for people or
 constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or mermaid, dot or json",
                                      "text|mermaid|dot|json"};
 constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
+constexpr OptionSpec kProfile = {"profile", 0, "NAME", "The profile to merge over the pipeline", ""};
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
 constexpr OptionSpec kRun = {"run", 0, "RUN", "The run (default: the last one)", ""};
 constexpr OptionSpec kAudit = {"audit", 0, "", "Show the permissioned calls and the refusals instead", ""};
 constexpr OptionSpec kReads = {"reads", 0, "", "Show what each instance read instead, with its version", ""};
+constexpr OptionSpec kFollow = {"follow", 'f', "", "Go on until the run ends", ""};
+constexpr OptionSpec kAttempt = {"attempt", 0, "N", "Only what the attempts of this number did", ""};
+constexpr OptionSpec kShowSecrets = {"show-secrets", 0, "",
+                                     "Show secret outputs as well; needs the passphrase", ""};
+constexpr OptionSpec kLimit = {"limit", 0, "N", "List at most N (default: 20)", ""};
+constexpr OptionSpec kKeep = {"keep", 0, "N", "Keep the newest N", ""};
+constexpr OptionSpec kOlderThan = {"older-than", 0, "AGE", "Only those begun so long ago: 12h, 30d, 8w", ""};
+constexpr OptionSpec kYes = {"yes", 'y', "", "Do not ask", ""};
 constexpr OptionSpec kMaxParallel = {"max-parallel", 0, "N", "Run at most N instances at once", ""};
 constexpr OptionSpec kFailFast = {"fail-fast", 0, "", "Start nothing more after the first failure", ""};
+constexpr OptionSpec kOnly = {"only", 0,   "GLOB", "Take only instances TYPE.NAME that match (repeatable)",
+                              "",     true};
+constexpr OptionSpec kSkip = {"skip", 0, "GLOB", "Leave out instances that match (repeatable)", "", true};
+constexpr OptionSpec kFrom = {"from", 0, "GLOB", "Take these and what needs them (repeatable)", "", true};
+constexpr OptionSpec kUntil = {"until", 0, "GLOB", "Take these and what they need (repeatable)", "", true};
+constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", ""};
+constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
+constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
+constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
 constexpr OptionSpec kReport = {"report", 0, "FILE.html",
                                 "Write a report of the run to FILE.html when it ends", ""};
 constexpr OptionSpec kMetrics = {"metrics", 0, "FILE",
@@ -33,16 +51,29 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
                                   "debug|info|warn|error|off"};
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
-constexpr const OptionSpec* kRunOptions[] = {&kExtensions,  &kStateDir, &kFormat,   &kPipeline, &kVar,
-                                             &kMaxParallel, &kFailFast, &kReport,   &kMetrics,  //
-                                             &kVerbose,     &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat,   &kPipeline, &kVar,
-                                              &kVerbose,    &kQuiet,    &kLogLevel, &kHelp};
-constexpr const OptionSpec* kLogsOptions[] = {&kRun,      &kAudit,  &kReads,    &kExtensions,
-                                              &kStateDir, &kFormat, &kPipeline, &kVar,
-                                              &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
-constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kVar,
-                                               &kVerbose,    &kQuiet,    &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kPreviewOptions[] = {
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kForce,   &kExitCode, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {
+    &kOnly,       &kSkip,     &kFrom,    &kUntil,    &kForce,   &kResume,   &kDryRun,
+    &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile, &kVar,      &kMaxParallel,
+    &kFailFast,   &kReport,   &kMetrics, &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
+constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
+                                              &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,
+                                              &kVar,        &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+constexpr const OptionSpec* kOutputsOptions[] = {&kShowSecrets, &kExtensions, &kStateDir, &kFormat,
+                                                 &kPipeline,    &kProfile,    &kVar,      &kVerbose,
+                                                 &kQuiet,       &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsListOptions[] = {&kLimit,    &kExtensions, &kStateDir, &kFormat,
+                                                  &kPipeline, &kProfile,    &kVar,      &kVerbose,
+                                                  &kQuiet,    &kLogLevel,   &kHelp};
+constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes,     &kExtensions, &kStateDir,
+                                                   &kFormat, &kPipeline,  &kProfile, &kVar,        &kVerbose,
+                                                   &kQuiet,  &kLogLevel,  &kHelp};
+constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kProfile,
+                                               &kVar,        &kVerbose,  &kQuiet,       &kLogLevel, &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
                                                    &kQuiet,      &kLogLevel, &kHelp};
 constexpr const OptionSpec* kVersionOptions[] = {&kFormat, &kVerbose, &kQuiet, &kLogLevel, &kHelp};
@@ -57,13 +88,16 @@ constexpr CommandSpec kCommands[] = {
     {Command::run,
      "run",
      "Check a pipeline and carry it out",
-     "Nothing starts before the whole file has been checked. On a terminal a view shows what\n"
+     "Nothing starts before the whole file has been checked. What has not changed since it last\n"
+     "succeeded is cached: it does not run again. On a terminal a view shows what\n"
      "runs; elsewhere each event is a line. The exit code is 0 when everything succeeded, 1 when\n"
      "something failed, 3 when the input is refused, 4 when another run holds the state.",
      {kFile, kNone},
      kRunOptions,
      "pangeo-forge run prod.yaml\n"
      "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
+     "pangeo-forge run prod.yaml --until 'kubectl.*' --dry-run\n"
+     "pangeo-forge run prod.yaml --resume\n"
      "pangeo-forge run prod.yaml --format json\n"
      "pangeo-forge run prod.yaml --report run.html --metrics /var/lib/node_exporter/forge.prom"},
     {Command::validate,
@@ -73,14 +107,33 @@ constexpr CommandSpec kCommands[] = {
      {kFile, kNone},
      kFileOptions,
      "pangeo-forge validate prod.yaml"},
+    {Command::preview,
+     "preview",
+     "Say what a run would do, and why",
+     "Writes nothing and runs nothing. What depends on outputs of what runs is shown as (computed).",
+     {kFile, kNone},
+     kPreviewOptions,
+     "pangeo-forge preview prod.yaml\n"
+     "pangeo-forge preview prod.yaml --only 'terraform.*' --format json\n"
+     "pangeo-forge preview prod.yaml --exit-code || echo something would run"},
+    {Command::why,
+     "why",
+     "Say what has changed in an instance since it last succeeded",
+     "Prints one line for each part that differs: KEY: OLD -> NEW at FILE:LINE:COLUMN. Writes nothing.",
+     {kFile, {"TYPE.NAME", Operand::address}},
+     kFileOptions,
+     "pangeo-forge why prod.yaml terraform.network"},
     {Command::outputs,
      "outputs",
      "Show what the instances put out when they last succeeded",
-     "",
+     "Secret outputs are shown as ***, unless --show-secrets is given and the passphrase is in\n"
+     "PANGEO_FORGE_PASSPHRASE, PULUMI_CONFIG_PASSPHRASE or the file that PULUMI_CONFIG_PASSPHRASE_FILE\n"
+     "names.",
      {kFile, {"TYPE.NAME", Operand::address, false}},
-     kFileOptions,
+     kOutputsOptions,
      "pangeo-forge outputs prod.yaml\n"
-     "pangeo-forge outputs prod.yaml terraform.network --format json"},
+     "pangeo-forge outputs prod.yaml terraform.network --format json\n"
+     "PANGEO_FORGE_PASSPHRASE=… pangeo-forge outputs prod.yaml --show-secrets"},
     {Command::status,
      "status",
      "Show how the last run went, or is going",
@@ -93,12 +146,65 @@ constexpr CommandSpec kCommands[] = {
      "logs",
      "Show what was logged in a run, or what was asked of the door",
      "With --audit each line is a call that needed a permission, or one that was refused. With --reads each\n"
-     "line is something that an instance's last attempt read of the world, and its version.",
+     "line is something that an instance's last attempt read of the world, and its version. With --follow\n"
+     "it goes on until the run ends, also from another terminal.",
      {kFile, {"TYPE.NAME", Operand::address, false}},
      kLogsOptions,
      "pangeo-forge logs prod.yaml\n"
+     "pangeo-forge logs prod.yaml -f\n"
+     "pangeo-forge logs prod.yaml terraform.network --attempt 2\n"
      "pangeo-forge logs prod.yaml terraform.network --audit\n"
      "pangeo-forge logs prod.yaml --run 20261121-144738-e79529 --format json"},
+    {Command::runs_list,
+     "runs list",
+     "List the runs of a pipeline, newest first",
+     "",
+     {kFile, kNone},
+     kRunsListOptions,
+     "pangeo-forge runs list prod.yaml\n"
+     "pangeo-forge runs list prod.yaml --limit 5 --format json"},
+    {Command::runs_show,
+     "runs show",
+     "Show how a run went: its instances, attempts and hooks",
+     "Without RUN the last one.",
+     {kFile, {"RUN", Operand::run, false}},
+     kFileOptions,
+     "pangeo-forge runs show prod.yaml\n"
+     "pangeo-forge runs show prod.yaml 20261121-144738-e79529"},
+    {Command::runs_diff,
+     "runs diff",
+     "Show what differs between two runs",
+     "For each instance: its result, what differs in its configuration and outputs, and its duration where\n"
+     "that changed by a fifth or more.",
+     {kFile, {"RUN", Operand::run}, {"RUN", Operand::run}},
+     kFileOptions,
+     "pangeo-forge runs diff prod.yaml 20261120-090211-51c0fe 20261121-144738-e79529"},
+    {Command::runs_prune,
+     "runs prune",
+     "Remove old runs and their logs",
+     "What later runs may need stays: the last success of each instance, unfinished runs, and the last run.\n"
+     "It asks on a terminal, and needs --yes elsewhere. With both --keep and --older-than only runs go that\n"
+     "both allow.",
+     {kFile, kNone},
+     kRunsPruneOptions,
+     "pangeo-forge runs prune prod.yaml --keep 20\n"
+     "pangeo-forge runs prune prod.yaml --older-than 30d --yes"},
+    {Command::runs_export,
+     "runs export",
+     "Print all that is known of a run as one JSON document",
+     "Without RUN the last one. Secret outputs are not in it.",
+     {kFile, {"RUN", Operand::run, false}},
+     kFileOptions,
+     "pangeo-forge runs export prod.yaml > run.json\n"
+     "pangeo-forge runs export prod.yaml 20261121-144738-e79529 | jq .instances"},
+    {Command::unlock,
+     "unlock",
+     "Say who holds the state folder",
+     "The lock of a state folder ends with the process that holds it, also when that is killed: nothing is\n"
+     "ever left to remove. Exits 4 while somebody holds it, else 0.",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge unlock prod.yaml"},
     {Command::graph,
      "graph",
      "Show what waits for what",
@@ -107,6 +213,15 @@ constexpr CommandSpec kCommands[] = {
      kGraphOptions,
      "pangeo-forge graph prod.yaml\n"
      "pangeo-forge graph prod.yaml --format dot | dot -Tsvg > prod.svg"},
+    {Command::config,
+     "config",
+     "Show the pipeline as its profile and its included files make it",
+     "Each value has the place in which it is written beside it. Expressions and secrets stay as they\n"
+     "are written; nothing is checked but how the files fit together.",
+     {kFile, kNone},
+     kFileOptions,
+     "pangeo-forge config prod.yaml --profile test\n"
+     "pangeo-forge config prod.yaml --format json"},
     {Command::extension_list,
      "extension list",
      "List the extensions that pipelines in this folder may use",

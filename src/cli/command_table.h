@@ -13,10 +13,19 @@ namespace pf::cli {
 enum class Command : uint8_t {
   run,
   validate,
+  preview,
+  why,
   outputs,
   status,
   logs,
+  runs_list,
+  runs_show,
+  runs_diff,
+  runs_prune,
+  runs_export,
+  unlock,
   graph,
+  config,
   extension_list,
   extension_show,
   doctor,
@@ -35,10 +44,10 @@ struct OptionSpec {
 };
 
 /// What a word after the command means, for completion.
-enum class Operand : uint8_t { none, pipeline_file, address, extension, shell };
+enum class Operand : uint8_t { none, pipeline_file, address, run, extension, shell };
 
 struct OperandSpec {
-  const char* name;  // as help shows it; empty: there is none
+  const char* name = "";  // as help shows it; empty: there is none
   Operand kind = Operand::none;
   bool required = true;
 };
@@ -48,7 +57,7 @@ struct CommandSpec {
   const char* words;  // `run`, `extension list`
   const char* summary;
   const char* details;  // paragraphs for its own help; may be empty
-  OperandSpec operands[2];
+  OperandSpec operands[3];
   std::span<const OptionSpec* const> options;
   const char* examples;  // lines
 };

@@ -8,10 +8,19 @@ namespace pf::cli {
 
 int run(const Arguments& arguments, Screen& screen);
 int validate(const Arguments& arguments, Screen& screen);
+int preview(const Arguments& arguments, Screen& screen);
+int why(const Arguments& arguments, Screen& screen);
 int outputs(const Arguments& arguments, Screen& screen);
 int status(const Arguments& arguments, Screen& screen);
 int logs(const Arguments& arguments, Screen& screen);
+int runs_list(const Arguments& arguments, Screen& screen);
+int runs_show(const Arguments& arguments, Screen& screen);
+int runs_diff(const Arguments& arguments, Screen& screen);
+int runs_prune(const Arguments& arguments, Screen& screen);
+int runs_export(const Arguments& arguments, Screen& screen);
+int unlock(const Arguments& arguments, Screen& screen);
 int graph(const Arguments& arguments, Screen& screen);
+int config(const Arguments& arguments, Screen& screen);
 int extension_list(const Arguments& arguments, Screen& screen);
 int extension_show(const Arguments& arguments, Screen& screen);
 int doctor(const Arguments& arguments, Screen& screen);

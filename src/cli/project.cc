@@ -1,7 +1,7 @@
 #include "cli/project.h"
 
 #include "base/text.h"
-#include "pipeline/reader.h"
+#include "pipeline/sources.h"
 
 namespace pf::cli {
 
@@ -11,14 +11,19 @@ orchestrator::ProjectOptions project_options(const Arguments& arguments) {
   orchestrator::ProjectOptions options;
   options.file = arguments.file;
   options.pipeline = arguments.pipeline;
+  options.profile = arguments.profile;
   options.variables = arguments.variables;
   options.extensions.assign(arguments.extensions.begin(), arguments.extensions.end());
   options.state_folder = arguments.state_dir;
   return options;
 }
 
+orchestrator::Selection selection(const Arguments& arguments) {
+  return {arguments.only, arguments.skip, arguments.from, arguments.until};
+}
+
 Result<Located> locate(const Arguments& arguments) {
-  const auto document = pipeline::read_yaml_file(arguments.file, arguments.file);
+  const auto document = pipeline::read_pipeline_file(arguments.file);
   if (!document) return tl::unexpected(document.error());
   const pipeline::Node& root = (*document)->root();
   std::vector<std::string> names;

@@ -67,6 +67,7 @@ report::ObserverOptions look_of(const Arguments& arguments, report::Mode mode) {
 }  // namespace
 
 int run(const Arguments& arguments, Screen& screen) {
+  if (arguments.dry_run) return preview(arguments, screen);
   if (const Errors errors = check_files(arguments); !errors.empty()) return refuse(screen, arguments, errors);
   const report::Mode mode = mode_of(arguments);
   auto view = report::make_observer(mode, look_of(arguments, mode));
@@ -82,6 +83,9 @@ int run(const Arguments& arguments, Screen& screen) {
   options.project = project_options(arguments);
   options.max_parallel = arguments.max_parallel;
   options.fail_fast = arguments.fail_fast;
+  options.selection = selection(arguments);
+  options.force = arguments.force;
+  options.resume = arguments.resume;
   options.command = arguments.line;
   const auto code = orchestrator::run(options, observer);
   observer.leaving();

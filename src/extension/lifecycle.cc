@@ -75,8 +75,20 @@ worker::Job bootstrap_job(uint64_t id, const Limits& limits) {
   return begin_job(id, frames::JobKind::bootstrap, kBootstrapTimeout, limits);
 }
 
+worker::Job hook_job(uint64_t id, std::string_view script, std::string_view event, Milliseconds timeout,
+                     const Limits& limits) {
+  worker::Job job = begin_job(id, frames::JobKind::hook, timeout, limits);
+  job.items += 2;
+  cbor::Writer w(job.body);
+  w.text(script);
+  value_or_null(w, event);
+  return job;
+}
+
 worker::Job instance_job(uint64_t id, const InstanceJob& in, const Limits& limits) {
-  worker::Job job = begin_job(id, frames::JobKind::instance, in.timeout, limits);
+  static constexpr frames::JobKind kKinds[] = {frames::JobKind::instance, frames::JobKind::destroy,
+                                               frames::JobKind::refresh};
+  worker::Job job = begin_job(id, kKinds[static_cast<size_t>(in.verb)], in.timeout, limits);
   job.items += 7;
   job.body.reserve(96 + in.name.size() + in.config.size() + in.state.size() + in.runtime.size());
   cbor::Writer w(job.body);

@@ -19,6 +19,13 @@ worker::Package worker_package(const Package& package, uint64_t memory = 0);
 worker::Job models_job(uint64_t id, const Manifest& manifest);
 /// Runs the function that bootstrap.lua returns; the job's value is `self.runtime`.
 worker::Job bootstrap_job(uint64_t id, const Limits& limits);
+/// Calls the function of a hook's script with the event, encoded CBOR; an empty one only runs the script up
+/// to its function. `script` is the module's name.
+worker::Job hook_job(uint64_t id, std::string_view script, std::string_view event, Milliseconds timeout,
+                     const Limits& limits);
+
+/// What an attempt does: `execute` and what belongs to it, or what its name says.
+enum class Verb : uint8_t { execute, destroy, refresh };
 
 /// One attempt of an instance. Encoded values are CBOR; empty state or runtime means none.
 struct InstanceJob {
@@ -30,6 +37,7 @@ struct InstanceJob {
   std::string_view runtime;
   uint32_t attempt = 1;
   Milliseconds timeout{0};  // of the attempt; 0 = none
+  Verb verb = Verb::execute;
 };
 worker::Job instance_job(uint64_t id, const InstanceJob& job, const Limits& limits);
 

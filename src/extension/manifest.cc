@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <utility>
 
 #include "base/text.h"
 #include "extension/grants.h"
@@ -80,6 +81,10 @@ bool is_path(std::string_view text) {
          std::none_of(text.begin(), text.end(), is_control);
 }
 
+bool is_pattern(std::string_view text) {
+  return !text.empty() && text[0] != '~' && std::none_of(text.begin(), text.end(), is_control);
+}
+
 bool is_variable(std::string_view text) {
   return all_of(text, [](char c) { return is_alnum(c) || c == '_'; }) && !is_digit(text[0]);
 }
@@ -122,11 +127,8 @@ class Reading {
           {"tools", [&](const Node& n) { tools(n); }},
           {"permissions", [&](const Node& n) { permissions(n); }},
           {"limits", [&](const Node& n) { limits(n, "limits"); }},
-          {"cache",
-           [&](const Node& n) {
-             neutral(n, "cache", n.string() == "auto" || n.string() == "never", "auto or never");
-           }},
-          {"inputs", [&](const Node& n) { neutral(n, "inputs", n.kind == Kind::list && n.size == 0, "[]"); }},
+          {"cache", [&](const Node& n) { cache(n); }},
+          {"inputs", [&](const Node& n) { inputs(n); }},
           {"commands",
            [&](const Node& n) { neutral(n, "commands", n.kind == Kind::list && n.size == 0, "[]"); }},
           {"bakery", [&](const Node& n) { neutral(n, "bakery", false, "null"); }}});
@@ -439,6 +441,31 @@ class Reading {
           paths("write", to.write),
           texts("git", to.git, is_git_host, "host or host:port"),
           texts("secrets", to.secrets, is_variable, "the name of a secret (letters, digits and _)")});
+  }
+
+  void cache(const Node& node) {
+    using Policy = pipeline::CachePolicy::Kind;
+    if (node.kind == pipeline::Kind::string && (node.string() == "auto" || node.string() == "never")) {
+      manifest_.cache.kind = node.string() == "never" ? Policy::never : Policy::automatic;
+      return;
+    }
+    const Node* age = node.find("max_age");
+    if (age == nullptr || node.size != 1) {
+      report("manifest.type", node, "cache",
+             "expected auto, never or {max_age: DURATION}, found " + found(node),
+             "auto takes what did not change as done, unless it read something without a version");
+      return;
+    }
+    manifest_.cache.kind = Policy::max_age;
+    duration(*age, "cache.max_age", manifest_.cache.max_age);
+  }
+
+  void inputs(const Node& node) {
+    const std::string prefix = std::exchange(prefix_, "");
+    list(
+        node, "inputs", is_pattern, "the pattern of a path, such as ${config.source}/**/*.tf",
+        [&](const Node&, const std::string&, std::string_view text) { manifest_.inputs.emplace_back(text); });
+    prefix_ = prefix;
   }
 
   void bytes(const Node& node, const std::string& path, uint64_t least, uint64_t most, uint64_t& to) {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pipeline/node.h"
+#include "pipeline/pipeline.h"
 
 namespace pf::extension {
 
@@ -55,7 +56,9 @@ struct Manifest {
   std::vector<Tool> tools;
   Permissions permissions;
   Limits limits;
-  std::filesystem::path file;  // the extension.yaml
+  pipeline::CachePolicy cache;      // what holds where the pipeline file says nothing
+  std::vector<std::string> inputs;  // patterns of files that its programs read, as written
+  std::filesystem::path file;       // the extension.yaml
 };
 
 /// Reads and checks a manifest; every finding has file:line:column. Codes `manifest.*`, yaml.*.

@@ -148,6 +148,20 @@ class EmbeddedEngine final : public Engine {
     return write(id, *found ? &(*found)->text : nullptr, print_checkpoint(next, id, now));
   }
 
+  Result<bool> remove(const StackId& id) override {
+    auto found = load(id);
+    if (!found) return tl::unexpected(found.error());
+    if (!*found) return false;
+    if (auto free = check_locks(id); !free) return tl::unexpected(free.error());
+    const fs::path file = file_of(id);
+    const std::string kept = file.string() + ".bak";
+    if (::rename(file.c_str(), kept.c_str()) != 0) {
+      return tl::unexpected(disk_error("cannot remove", file, errno));
+    }
+    if (auto synced = sync_folder(file.parent_path()); !synced) return tl::unexpected(synced.error());
+    return true;
+  }
+
  private:
   /// A stack's file as it was found.
   struct Loaded {

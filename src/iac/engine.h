@@ -33,6 +33,9 @@ class Engine {
   /// Makes the stack hold exactly this state and these outputs, durably (fsync) before it returns. Makes the
   /// stack when there is none. Error `stack.secret`, `os.*`: then the stack is as it was.
   virtual Result<void> export_content(const StackId& id, const StackContent& content) = 0;
+  /// Forgets the stack, durably. False: there was none. A backup of its file stays, as `pulumi stack rm`
+  /// leaves one. Errors `stack.locked`, `stack.damaged`, `stack.unsupported`, `os.*`: then it is as it was.
+  virtual Result<bool> remove(const StackId& id) = 0;
 };
 
 /// Keeps stacks below `backend` in the layout and format of Pulumi's DIY file backend (see docs/engines.md).

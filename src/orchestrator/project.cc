@@ -178,6 +178,7 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   pipeline::LoadOptions load;
   load.file = options.file;
   load.pipeline = options.pipeline;
+  load.profile = options.profile;
   load.variables = options.variables;
   auto pipeline = pipeline::load(load);
   if (!pipeline) return tl::unexpected(std::move(pipeline.error()));
@@ -192,6 +193,10 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   load_schemas(*project, errors);
   check_configs(*project, errors);
   read_operators_keys(*project, errors);
+  if (auto hooks = load_hooks(*project->pipeline))
+    project->hooks = std::move(*hooks);
+  else
+    append(errors, std::move(hooks.error()));
   if (!errors.empty()) {
     sort_by_position(errors);
     return tl::unexpected(std::move(errors));

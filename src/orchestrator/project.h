@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json_fwd.h"
 #include "extension/package.h"
+#include "orchestrator/hooks.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/schema.h"
 
@@ -21,6 +22,7 @@ namespace pf::orchestrator {
 struct ProjectOptions {
   std::filesystem::path file;
   std::string pipeline;                                        // --pipeline
+  std::string profile;                                         // --profile
   std::vector<std::pair<std::string, std::string>> variables;  // --var
   std::vector<std::filesystem::path> extensions;               // --extensions
   std::filesystem::path state_folder;  // --state-dir; empty: `.pangeo-forge` beside FILE
@@ -41,6 +43,7 @@ struct Project {
   std::map<std::string, Loaded> extensions;                // by section type
   std::map<uint32_t, extension::Permissions> permissions;  // of instances that have some of their own
   std::map<uint32_t, extension::Limits> limits;            // likewise
+  HookSet hooks;
   std::vector<std::pair<std::string, Json>>
       fresh;  // package digest and description: evaluated now, not cached yet
   /// What the operator and the manifest let an instance ask for.

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/keys.h"
 #include "orchestrator/runner.h"
 
 namespace pf::orchestrator {
@@ -22,16 +23,7 @@ namespace {
 constexpr Milliseconds kCancelGrace{2000};
 constexpr Milliseconds kTick{100};
 
-std::string details_json(const RunOptions& options, const worker::Supervisor& supervisor, uint32_t refused) {
-  return to_json_text(
-      {{"command", options.command}, {"sandbox", supervisor.sandbox()}, {"refused_calls", refused}});
-}
-
-state::RunResult result_of(const Runner& runner, bool store_failed) {
-  if (store_failed) return state::RunResult::failed;
-  if (runner.cancelled()) return state::RunResult::cancelled;
-  return runner.failed() ? state::RunResult::failed : state::RunResult::succeeded;
-}
+tl::unexpected<Errors> stop(Error error) { return tl::unexpected(Errors{std::move(error)}); }
 
 // A message about the sandbox where running would not be safe.
 Result<void> check_sandbox(const pipeline::Pipeline& pipeline, const Json& sandbox) {
@@ -42,10 +34,258 @@ Result<void> check_sandbox(const pipeline::Pipeline& pipeline, const Json& sandb
                 {pipeline.file.string(), 1, 1, {}});
 }
 
+bool has_tools(const Project& project) {
+  return std::any_of(project.extensions.begin(), project.extensions.end(),
+                     [](const auto& extension) { return !extension.second.package.manifest.tools.empty(); });
+}
+
+/// One `pangeo-forge run`: what all of its runs (cleanups of a dead one, then its own) share.
+class Session {
+ public:
+  Session(const RunOptions& options, Observer& observer) : options_(options), observer_(observer) {}
+
+  tl::expected<int, Errors> run();
+
+ private:
+  tl::expected<void, Errors> open();
+  tl::expected<void, Errors> look_at_tools();
+  Result<worker::Supervisor*> supervisor();
+  Result<void> find_unfinished();
+  tl::expected<int, Errors> clean_up();
+  int execute(state::RunRecord record, std::vector<bool> excluded);
+  void tick_forever(asio::steady_timer& timer, Runner& runner);
+  void watch_signals(asio::signal_set& signals, Runner& runner);
+  std::string details(uint32_t refused) const;
+  state::RunRecord new_record() const;
+  Scheduler::Options scheduling(const std::vector<bool>& excluded) const;
+
+  const RunOptions& options_;
+  Observer& observer_;
+  std::unique_ptr<Project> project_;
+  std::optional<state::Lock> lock_;
+  asio::io_context loop_{1};
+  api::Secrets secrets_;
+  std::optional<api::Versions> versions_;
+  std::unique_ptr<worker::Supervisor> supervisor_;
+  ToolVersions tools_;
+  std::optional<History> history_;
+  std::optional<Keeper> keeper_;
+  std::optional<Earlier> earlier_;
+  state::RunRecord resumed_;
+  std::unique_ptr<iac::Engine> engine_;
+  std::unique_ptr<state::Writer> writer_;
+  bool store_failed_ = false;
+  Error store_error_;
+  std::function<void()> on_store_failure_;
+  int first_signal_ = 0;  // negative once there was a second one
+};
+
+std::string Session::details(uint32_t refused) const {
+  Json out = {{"command", options_.command}, {"refused_calls", refused}};
+  out["sandbox"] = supervisor_ ? supervisor_->sandbox() : Json();
+  return to_json_text(out);
+}
+
+tl::expected<void, Errors> Session::open() {
+  // Nothing is written, not even the lock, before the input is known to be good.
+  auto project = open_project(options_.project);
+  if (!project) return tl::unexpected(std::move(project.error()));
+  project_ = std::move(*project);
+  if (auto selected = select(*project_->pipeline, options_.selection); !selected) {
+    return tl::unexpected(std::move(selected.error()));
+  }
+  auto lock = state::Lock::acquire(project_->state_folder, options_.command);
+  if (!lock) return stop(std::move(lock.error()));
+  lock_.emplace(std::move(*lock));
+  keep_descriptions(*project_);
+
+  const state::Layout layout(project_->state_folder);
+  secrets_.set_key_file(layout.digest_key());
+  versions_.emplace(secrets_, project_->state_folder);
+  history_.emplace(*project_->pipeline);
+  if (auto loaded = history_->load(project_->state_folder); !loaded) return stop(std::move(loaded.error()));
+  set_sources(*project_->pipeline, secrets_);
+  auto passphrase = Keeper::passphrase(*project_->pipeline);
+  if (!passphrase) return stop(std::move(passphrase.error()));
+  keeper_.emplace(project_->state_folder, std::move(*passphrase));
+  // A wrong passphrase is told now, not when half of the pipeline has run.
+  if (keeper_->can_keep() && history_->has_sealed()) {
+    if (auto opened = keeper_->open(); !opened) return stop(std::move(opened.error()));
+  }
+  if (auto tools = look_at_tools(); !tools) return tools;
+  if (options_.resume) {
+    if (auto found = find_unfinished(); !found) return stop(std::move(found.error()));
+  }
+  // Where something has certainly to run, what keeps it from running is told before anything is written.
+  if (history_->empty() || options_.force) {
+    if (auto started = supervisor(); !started) return stop(std::move(started.error()));
+  }
+  engine_ = iac::make_embedded_engine(layout.backend());
+  auto writer = state::Writer::open(
+      project_->state_folder,
+      [this](state::Writer::Callback callback) { asio::post(loop_, std::move(callback)); },
+      [this](Error error) {
+        store_failed_ = true;
+        store_error_ = std::move(error);
+        if (on_store_failure_) on_store_failure_();
+      });
+  if (!writer) return stop(std::move(writer.error()));
+  writer_ = std::move(*writer);
+  return {};
+}
+
+Result<worker::Supervisor*> Session::supervisor() {
+  if (supervisor_) return supervisor_.get();
+  const auto& pipeline = *project_->pipeline;
+  worker::Options workers;
+  workers.program = places::worker_program();
+  workers.max_workers =
+      static_cast<int>(options_.max_parallel != 0 ? options_.max_parallel : pipeline.max_parallel);
+  workers.degraded = pipeline.degraded_sandbox;
+  auto started = worker::Supervisor::start(loop_, workers);
+  if (!started) return tl::unexpected(std::move(started.error()));
+  if (auto safe = check_sandbox(pipeline, (*started)->sandbox()); !safe) {
+    return tl::unexpected(std::move(safe.error()));
+  }
+  supervisor_ = std::move(*started);
+  return supervisor_.get();
+}
+
+tl::expected<void, Errors> Session::look_at_tools() {
+  if (!has_tools(*project_)) return {};
+  auto started = supervisor();
+  if (!started) return stop(std::move(started.error()));
+  Errors unfit;
+  for (auto& finding : probe_tools(loop_, (*started)->programs(), *project_, tools_)) {
+    if (finding.error) unfit.push_back(std::move(*finding.error));
+    versions_->set_tool(finding.name, finding.version);
+  }
+  if (!unfit.empty()) return tl::unexpected(std::move(unfit));
+  return {};
+}
+
+// The last run, where it died or was stopped. Without one there is nothing to go on with: a plain run.
+Result<void> Session::find_unfinished() {
+  auto reader = state::Reader::open(project_->state_folder);
+  if (!reader) {
+    if (reader.error().code == "state.none") return {};
+    return tl::unexpected(std::move(reader.error()));
+  }
+  auto last = (*reader)->last_run(project_->pipeline->name);
+  if (!last) return tl::unexpected(std::move(last.error()));
+  using state::RunResult;
+  if (!*last || (*last)->kind != state::RunKind::run || (*last)->result == RunResult::succeeded ||
+      (*last)->result == RunResult::failed) {
+    return {};
+  }
+  auto ended = (*reader)->instances_in_full((*last)->id);
+  if (!ended) return tl::unexpected(std::move(ended.error()));
+  auto attempts = (*reader)->attempts((*last)->id);
+  if (!attempts) return tl::unexpected(std::move(attempts.error()));
+  auto expansions = (*reader)->expansions((*last)->id);
+  if (!expansions) return tl::unexpected(std::move(expansions.error()));
+  resumed_ = std::move(**last);
+  earlier_.emplace();
+  earlier_->expansions = std::move(*expansions);
+  for (auto& record : *ended) earlier_->ended[record.address] = std::move(record);
+  for (const auto& attempt : *attempts) {
+    const bool failed = attempt.result == InstanceResult::failed ||
+                        attempt.result == InstanceResult::timed_out ||
+                        attempt.result == InstanceResult::crashed;
+    if (failed) ++earlier_->failed[attempt.address];
+  }
+  return {};
+}
+
+state::RunRecord Session::new_record() const {
+  const auto& pipeline = *project_->pipeline;
+  state::RunRecord record;
+  record.started = Clock::system().wall();
+  record.id = state::new_run_id(record.started);
+  record.pipeline = pipeline.name;
+  record.profile = pipeline.profile;
+  record.file = (pipeline.folder / pipeline.file.filename()).string();
+  record.instances = static_cast<uint32_t>(pipeline.instances.size());
+  record.details = details(0);
+  return record;
+}
+
+Scheduler::Options Session::scheduling(const std::vector<bool>& excluded) const {
+  const auto& pipeline = *project_->pipeline;
+  Scheduler::Options out;
+  out.max_parallel = options_.max_parallel != 0 ? options_.max_parallel : pipeline.max_parallel;
+  out.fail_fast = options_.fail_fast;
+  out.known.resize(pipeline.instances.size());
+  for (uint32_t i = 0; i < out.known.size(); ++i) {
+    out.known[i].excluded = !excluded.empty() && excluded[i];
+    if (const auto* last = history_->last(i); last != nullptr) out.known[i].expected = last->duration;
+    if (earlier_) out.known[i].failed = earlier_->failed_attempts(pipeline.address(i));
+  }
+  return out;
+}
+
+tl::expected<int, Errors> Session::run() {
+  if (auto opened = open(); !opened) return tl::unexpected(std::move(opened.error()));
+  const auto& pipeline = *project_->pipeline;
+  auto left_out = excluded(pipeline, options_.selection, *history_);
+  if (!left_out) return tl::unexpected(std::move(left_out.error()));
+  if (earlier_) return execute(resumed_, std::move(*left_out));
+  if (auto cleaned = clean_up(); !cleaned || *cleaned != kOk) return cleaned;
+
+  state::RunRecord record = new_record();
+  Json cleanups = Json::array();
+  for (uint32_t i = 0; i < pipeline.instances.size(); ++i) {
+    const bool cleans = pipeline.settings[pipeline.instances[i].settings].finally;
+    if (cleans && (left_out->empty() || !(*left_out)[i])) cleanups.push_back(pipeline.address(i));
+  }
+  if (!cleanups.empty()) record.cleanups = to_json_text(cleanups);
+  return execute(std::move(record), std::move(*left_out));
+}
+
+// What a run that died had still to clean up: the intent was on disk before anything was acquired.
+tl::expected<int, Errors> Session::clean_up() {
+  if (history_->empty() && !std::filesystem::exists(state::Layout(project_->state_folder).database()))
+    return kOk;
+  auto reader = state::Reader::open(project_->state_folder);
+  if (!reader)
+    return reader.error().code == "state.none" ? tl::expected<int, Errors>(kOk) : stop(reader.error());
+  const auto& pipeline = *project_->pipeline;
+  auto pending = (*reader)->pending_cleanups(pipeline.name);
+  if (!pending)
+    return pending.error().code == "state.none" ? tl::expected<int, Errors>(kOk) : stop(pending.error());
+  if (pending->empty()) return kOk;
+  std::vector<bool> left_out(pipeline.instances.size(), true);
+  Json again = Json::array();
+  for (const auto& dead : *pending) {
+    for (const std::string& address : dead.addresses) {
+      const int64_t instance = pipeline.find(address);
+      if (instance < 0) {
+        return stop(refuse("cleanup.gone",
+                           "the run " + dead.run.id + " died before " + address +
+                               " could clean up after it, and the pipeline has no such instance any more",
+                           "put it back into the file and run again, or, when you have cleaned up yourself, "
+                           "`pangeo-forge runs prune` forgets it",
+                           {pipeline.file.string(), 0, 0, {}})
+                        .value());
+      }
+      if (!left_out[static_cast<size_t>(instance)]) continue;
+      left_out[static_cast<size_t>(instance)] = false;
+      again.push_back(address);
+    }
+  }
+  state::RunRecord record = new_record();
+  record.cleanups = to_json_text(again);
+  const int code = execute(std::move(record), std::move(left_out));
+  if (code != kOk) return code;
+  for (const auto& dead : *pending) writer_->cleanups_done(dead.run.id, {});
+  if (auto drained = writer_->drain(); !drained) return stop(drained.error());
+  return kOk;
+}
+
 // Repeats itself as long as the loop runs.
-void tick_forever(asio::steady_timer& timer, Runner& runner) {
+void Session::tick_forever(asio::steady_timer& timer, Runner& runner) {
   timer.expires_after(kTick);
-  timer.async_wait([&](std::error_code code) {
+  timer.async_wait([this, &timer, &runner](std::error_code code) {
     if (code) return;
     runner.tick();
     tick_forever(timer, runner);
@@ -53,121 +293,130 @@ void tick_forever(asio::steady_timer& timer, Runner& runner) {
 }
 
 // The first signal cancels, the second kills, the third leaves at once.
-void watch_signals(asio::signal_set& signals, Runner& runner, int& first) {
-  signals.async_wait([&](std::error_code code, int number) {
+void Session::watch_signals(asio::signal_set& signals, Runner& runner) {
+  signals.async_wait([this, &signals, &runner](std::error_code code, int number) {
     if (code) return;
-    if (first == 0) {
-      first = number;
+    if (first_signal_ == 0) {
+      first_signal_ = number;
       runner.cancel(kCancelGrace);
-    } else if (first > 0) {
-      first = -first;
+    } else if (first_signal_ > 0) {
+      first_signal_ = -first_signal_;
       runner.cancel(Milliseconds(0));
     } else {
       ::_exit(128 + number);
     }
-    watch_signals(signals, runner, first);
+    watch_signals(signals, runner);
   });
+}
+
+int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
+  const auto& pipeline = *project_->pipeline;
+  const bool resumes = earlier_.has_value();
+  const SteadyTime begun = Clock::system().steady();
+  RunnerParts parts{loop_,    *project_,  [this] { return supervisor(); },
+                    *writer_, *engine_,   observer_,
+                    secrets_, *versions_, *history_};
+  parts.earlier = resumes ? &*earlier_ : nullptr;
+  if (keeper_->can_keep()) {
+    parts.seal = [this](const std::string& address, std::string_view plain) {
+      return keeper_->seal(address, plain);
+    };
+    parts.unseal = [this](const std::string& address, std::string_view sealed) {
+      return keeper_->unseal(address, sealed);
+    };
+  }
+  parts.run = record.id;
+  parts.scheduling = scheduling(left_out);
+  parts.force = options_.force;
+  parts.tools = &tools_;
+  Runner runner(std::move(parts));
+  on_store_failure_ = [&] {
+    const RunFailure failure{Clock::system().wall(), &store_error_};
+    observer_.on(failure);
+    runner.abort();
+  };
+
+  asio::signal_set signals(loop_, SIGINT, SIGTERM);
+  watch_signals(signals, runner);
+  asio::steady_timer timer(loop_);
+  tick_forever(timer, runner);
+  asio::steady_timer deadline(loop_);
+  if (pipeline.deadline.count() > 0) {
+    deadline.expires_after(pipeline.deadline);
+    deadline.async_wait([&](std::error_code code) {
+      if (!code) runner.expire(kCancelGrace);
+    });
+  }
+  auto work = asio::make_work_guard(loop_);
+  const auto start = [&] { runner.start(); };
+  if (resumes)
+    writer_->resume_run(record.id, details(0), start);
+  else
+    writer_->begin_run(record, start);
+  worker::run_awake(loop_, supervisor_);
+  loop_.restart();
+
+  RunFinished finished;
+  using state::RunResult;
+  finished.result = runner.cancelled() ? RunResult::cancelled
+                    : runner.expired() ? RunResult::timed_out
+                    : runner.failed()  ? RunResult::failed
+                                       : RunResult::succeeded;
+  if (store_failed_) finished.result = RunResult::failed;
+  finished.time = Clock::system().wall();
+  finished.duration = std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - begun);
+  finished.refused_calls = runner.refused();
+  finished.oldest = runner.oldest();
+  const std::string first_failed = runner.first_failed();
+  finished.first_failed = first_failed;
+  if (!store_failed_) {
+    writer_->finish_run(record.id, finished.result, finished.time, details(runner.refused()),
+                        [this] { loop_.stop(); });
+    loop_.run();
+    loop_.restart();
+  }
+  on_store_failure_ = {};
+  if (store_failed_) finished.result = RunResult::failed;
+  if (finished.result != RunResult::succeeded) finished.command = options_.command;
+  const auto records = runner.take_records();
+  finished.instances = &records;
+  observer_.on(finished);
+
+  if (first_signal_ != 0) return 128 + std::abs(first_signal_);
+  if (finished.result == RunResult::timed_out) return kDeadline;
+  return finished.result == RunResult::succeeded ? kOk : kInstanceFailed;
 }
 
 }  // namespace
 
+tl::expected<std::vector<bool>, Errors> excluded(const pipeline::Pipeline& pipeline,
+                                                 const Selection& selection, const History& history) {
+  if (selection.all()) return std::vector<bool>();
+  auto selected = select(pipeline, selection);
+  if (!selected) return tl::unexpected(std::move(selected.error()));
+  Errors errors;
+  for (uint32_t i = 0; i < selected->size(); ++i) {
+    if (!(*selected)[i]) continue;
+    for (const auto& edge : pipeline.upstream(i)) {
+      if ((*selected)[edge.upstream] || edge.when != pipeline::EdgeWhen::succeeded) continue;
+      if (history.last(edge.upstream) != nullptr) continue;
+      const std::string address = pipeline.address(i);
+      errors.push_back(
+          refuse("selection.no_outputs",
+                 address + " needs " + pipeline.address(edge.upstream) +
+                     ", which is not selected and has never succeeded: it has no outputs to lend",
+                 "select what it needs, too: --until '" + address + "'",
+                 pipeline.document->where(pipeline.instances[i].at, address))
+              .value());
+    }
+  }
+  if (!errors.empty()) return tl::unexpected(std::move(errors));
+  selected->flip();
+  return std::move(*selected);
+}
+
 tl::expected<int, Errors> run(const RunOptions& options, Observer& observer) {
-  const auto stop = [](Error error) { return tl::unexpected(Errors{std::move(error)}); };
-  // Nothing is written, not even the lock, before the input is known to be good.
-  auto project = open_project(options.project);
-  if (!project) return tl::unexpected(std::move(project.error()));
-  const auto& pipeline = *(*project)->pipeline;
-
-  auto lock = state::Lock::acquire((*project)->state_folder, options.command);
-  if (!lock) return stop(lock.error());
-  keep_descriptions(**project);
-
-  asio::io_context loop(1);
-  worker::Options workers;
-  workers.program = places::worker_program();
-  workers.max_workers =
-      static_cast<int>(options.max_parallel != 0 ? options.max_parallel : pipeline.max_parallel);
-  workers.degraded = pipeline.degraded_sandbox;
-  auto supervisor = worker::Supervisor::start(loop, workers);
-  if (!supervisor) return stop(supervisor.error());
-  if (auto safe = check_sandbox(pipeline, (*supervisor)->sandbox()); !safe) return stop(safe.error());
-
-  ToolVersions tools;
-  Errors unfit;
-  for (auto& finding : probe_tools(loop, (*supervisor)->programs(), **project, tools)) {
-    if (finding.error) unfit.push_back(std::move(*finding.error));
-  }
-  if (!unfit.empty()) return tl::unexpected(std::move(unfit));
-
-  Error store_error;
-  bool store_failed = false;
-  std::function<void()> on_store_failure;
-  auto writer =
-      state::Writer::open((*project)->state_folder,
-                          [&](state::Writer::Callback callback) { asio::post(loop, std::move(callback)); },
-                          [&](Error error) {
-                            store_failed = true;
-                            store_error = std::move(error);
-                            if (on_store_failure) on_store_failure();
-                          });
-  if (!writer) return stop(writer.error());
-
-  state::RunRecord record;
-  record.started = Clock::system().wall();
-  record.id = state::new_run_id(record.started);
-  record.pipeline = pipeline.name;
-  record.file = (pipeline.folder / pipeline.file.filename()).string();
-  record.instances = static_cast<uint32_t>(pipeline.instances.size());
-  record.details = details_json(options, **supervisor, 0);
-  const SteadyTime begun = Clock::system().steady();
-
-  const state::Layout layout((*project)->state_folder);
-  const auto engine = iac::make_embedded_engine(layout.backend());
-  RunnerParts parts{loop,
-                    **project,
-                    **supervisor,
-                    **writer,
-                    *engine,
-                    observer,
-                    record.id,
-                    static_cast<uint32_t>(workers.max_workers),
-                    options.fail_fast,
-                    &tools};
-  Runner runner(std::move(parts));
-  on_store_failure = [&] {
-    const RunFailure failure{Clock::system().wall(), &store_error};
-    observer.on(failure);
-    runner.abort();
-  };
-
-  int first_signal = 0;
-  asio::signal_set signals(loop, SIGINT, SIGTERM);
-  watch_signals(signals, runner, first_signal);
-  asio::steady_timer timer(loop);
-  tick_forever(timer, runner);
-  auto work = asio::make_work_guard(loop);
-
-  (*writer)->begin_run(record, [&] { runner.start(); });
-  worker::run_awake(loop, **supervisor);
-  loop.restart();
-
-  RunFinished finished;
-  finished.result = result_of(runner, store_failed);
-  finished.time = Clock::system().wall();
-  finished.duration = std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - begun);
-  finished.instances = &runner.records();
-  finished.refused_calls = runner.refused();
-  if (!store_failed) {
-    (*writer)->finish_run(record.id, finished.result, finished.time,
-                          details_json(options, **supervisor, runner.refused()), [&] { loop.stop(); });
-    loop.run();
-  }
-  if (store_failed) finished.result = state::RunResult::failed;
-  if (finished.result != state::RunResult::succeeded) finished.command = options.command;
-  observer.on(finished);
-
-  if (first_signal != 0) return 128 + std::abs(first_signal);
-  return finished.result == state::RunResult::succeeded ? kOk : kInstanceFailed;
+  return Session(options, observer).run();
 }
 
 }  // namespace pf::orchestrator

@@ -8,13 +8,17 @@
 #include "base/error.h"
 #include "orchestrator/events.h"
 #include "orchestrator/project.h"
+#include "orchestrator/selection.h"
 
 namespace pf::orchestrator {
 
 struct RunOptions {
   ProjectOptions project;
+  Selection selection;
   uint32_t max_parallel = 0;  // --max-parallel; 0: what the pipeline says
   bool fail_fast = false;     // --fail-fast
+  bool force = false;         // --force: what would be cached runs, too
+  bool resume = false;        // --resume: goes on with the last run, where that did not end by itself
   std::string command;  // the command line, quoted for a shell: for the lock file, the run's record, and as
                         // the command to go on with
 };
@@ -33,7 +37,14 @@ enum ExitCode : int {
 
 /// Runs to the end, or to the first SIGINT or SIGTERM, which stops it cleanly. Returns the exit code; Errors
 /// when nothing was started: the input is refused (3), the state folder is held by another process
-/// (`state.locked`, 4), or the state cannot be written (1).
+/// (`state.locked`, 4), or the state cannot be written (1). Cleanups that a run before this one left undone
+/// are made first, in a run of their own.
 tl::expected<int, Errors> run(const RunOptions& options, Observer& observer);
+
+/// What the scheduler is told of a selection: by instance. `selected` empty: all. Errors
+/// `selection.no_outputs`: something that is left out has never succeeded, so that it has no outputs to lend.
+class History;
+tl::expected<std::vector<bool>, Errors> excluded(const pipeline::Pipeline& pipeline,
+                                                 const Selection& selection, const History& history);
 
 }  // namespace pf::orchestrator

@@ -1,23 +1,31 @@
-// Carries out what the scheduler decides: prepares attempts, hands them to worker pools, serves their host
-// calls through the door, exports stacks, journals results and tells the observer. Belongs to the loop's
-// thread.
+// Carries out what the scheduler decides: finds out what need not run, prepares attempts, hands them to
+// worker pools, serves their host calls through the door, exports stacks, journals results and tells the
+// observer. Belongs to the loop's thread. Its parts: runner.cc (results and ends), runner_offer.cc (what
+// comes before an attempt), runner_attempt.cc (attempts and their host calls), runner_hooks.cc.
 #pragma once
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/thread_pool.hpp>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "api/door.h"
 #include "api/secrets.h"
+#include "api/versions.h"
 #include "iac/engine.h"
 #include "orchestrator/disk_watch.h"
 #include "orchestrator/events.h"
+#include "orchestrator/history.h"
+#include "orchestrator/hooks.h"
+#include "orchestrator/preparation.h"
 #include "orchestrator/project.h"
 #include "orchestrator/scheduler.h"
 #include "orchestrator/tools.h"
@@ -29,17 +37,41 @@
 
 namespace pf::orchestrator {
 
+/// What an earlier part of a resumed run left.
+struct Earlier {
+  std::map<std::string, state::InstanceRecord> ended;  // by address
+  std::map<std::string, uint32_t> failed;              // attempts that did, by address
+  std::map<std::string, std::string> expansions;       // by the group's address, JSON text
+
+  const state::InstanceRecord* find(const std::string& address) const {
+    const auto found = ended.find(address);
+    return found == ended.end() ? nullptr : &found->second;
+  }
+  uint32_t failed_attempts(const std::string& address) const {
+    const auto found = failed.find(address);
+    return found == failed.end() ? 0 : found->second;
+  }
+};
+
 /// What a runner works with; all of it outlives the runner.
 struct RunnerParts {
   asio::io_context& loop;
-  const Project& project;
-  worker::Supervisor& supervisor;
+  Project& project;
+  /// Starts workers at its first call; errors as of Supervisor::start.
+  std::function<Result<worker::Supervisor*>()> supervisor;
   state::Writer& writer;
   iac::Engine& engine;
   Observer& observer;
-  std::string run;  // id
-  uint32_t max_parallel = 16;
-  bool fail_fast = false;
+  api::Secrets& secrets;
+  api::Versions& versions;
+  const History& history;
+  const Earlier* earlier = nullptr;  // of a resumed run
+  // Keep outputs that hold secrets, by address; null: there is no passphrase.
+  std::function<Result<std::string>(const std::string& address, std::string_view plain)> seal = {};
+  std::function<Result<std::string>(const std::string& address, std::string_view sealed)> unseal = {};
+  std::string run = {};  // id
+  Scheduler::Options scheduling = {};
+  bool force = false;                   // nothing is cached
   const ToolVersions* tools = nullptr;  // of all extensions
 };
 
@@ -53,37 +85,63 @@ class Runner final : private Scheduler::Actions,
 
   /// Starts; the loop is stopped when the last result is durable.
   void start();
-  /// Cancels: nothing more starts, running attempts have `grace` to end by themselves and are then killed.
-  /// Called again it kills at once.
+  /// Cancels: nothing more starts but cleanups, running attempts have `grace` to end by themselves and are
+  /// then killed. Called again it gives up cleanups, too, and kills at once.
   void cancel(Milliseconds grace);
+  /// The pipeline's deadline has passed: as cancel(), but what runs has timed out.
+  void expire(Milliseconds grace);
   /// The store failed: nothing can be reported as durable any more. Kills, and stops the loop.
   void abort();
   /// For redrawing and flushing; about ten times a second.
   void tick();
 
   bool cancelled() const { return cancelled_; }
-  bool failed() const { return scheduler_.failed(); }
-  uint32_t refused() const { return door_->refused(); }
-  /// How each instance ended, in index order.
-  const std::vector<state::InstanceRecord>& records() const { return records_; }
+  bool expired() const { return expired_; }
+  bool failed() const { return run_failed_ || scheduler_.failed(); }
+  uint32_t refused() const { return door_ ? door_->refused() : 0; }
+  /// How each instance ended, in index order, without groups that were expanded. At the end, once.
+  std::vector<state::InstanceRecord> take_records();
+  /// The first that failed; empty: none.
+  std::string first_failed() const;
+  /// When the oldest of the results that were taken as unchanged was made; epoch 0: none was.
+  WallTime oldest() const { return oldest_; }
 
  private:
+  // An instance that was offered and not taken yet: what was found out about it is kept for the next offer.
+  struct Upcoming {
+    enum class Stage : uint8_t {
+      fresh,
+      made,        // its configuration is known
+      needed,      // it is not cached
+      hooked,      // its hooks were asked
+      considered,  // it has to run
+    } stage = Stage::fresh;
+    bool warmed = false;
+    Making making;
+    std::vector<api::Caller::Input> inputs;  // what it reads in any case
+    std::string kept;   // its configuration as it is kept, before hooks patched it; empty: they did not
+    Decision decision;  // of its hooks
+    Error refusal;      // of hooks before another attempt; empty: none
+  };
   // An attempt that was offered to a pool and has not ended.
   struct Attempt {
     uint32_t number = 1;
     bool begun = false;  // at the head of a worker's queue
-    std::string config;  // CBOR
-    std::vector<pipeline::Evaluated::FromOutputs> from_outputs;
+    Upcoming from;
     std::unique_ptr<api::Session> session;  // at its first host call
     bool had_stack = false;                 // its stack held something before
     Milliseconds timeout{0};                // 0 = none
     bool last = false;                      // the timeout is what the instance's deadline leaves
+    WallTime started{};
+    SteadyTime since{};
+    uint64_t cpu_us = 0;
+    uint64_t peak_bytes = 0;
   };
   // What the instances of one section share.
   struct Section {
     const Loaded* loaded = nullptr;
     worker::Package package;
-    std::unique_ptr<worker::Pool> pool;
+    std::unique_ptr<worker::Pool> pool;  // at the first attempt
     enum class Bootstrap : uint8_t { none, needed, running, done, failed } bootstrap = Bootstrap::none;
     worker::Job bootstrap_job;
     bool bootstrap_offered = false;
@@ -110,39 +168,77 @@ class Runner final : private Scheduler::Actions,
                 int64_t cause) override;
   void retry(uint32_t instance, uint32_t failed_attempt, const Error& error, Milliseconds delay) override;
   double random() override;
+  Scheduler::Expansion expand(uint32_t group, Scheduler::Children& children) override;
+  void group_ended(uint32_t group, InstanceResult result, int64_t cause) override;
   // worker::Client
   void job_started(uint64_t job) override;
   void host_call(uint64_t job, uint32_t request, int call, std::string_view arguments) override;
   void cancel_call(uint64_t job, uint32_t request) override;
   void job_done(uint64_t job, worker::Done done) override;
   void room() override;
-  bool may_start() override { return running() < parts_.max_parallel; }
+  bool may_start() override { return running() < parts_.scheduling.max_parallel; }
   // api::Sink
   void log(uint32_t index, int level, std::string_view text, const Json* fields) override;
   void progress(uint32_t index, double done, double total, std::string_view text) override;
   void refused(uint32_t index, std::string_view call, const Error& error) override;
   // pipeline::Outputs
   const Json* of(uint32_t instance) override;
-  Result<std::string> secret(std::string_view name) override { return secrets_.get(name); }
+  Result<std::string> secret(std::string_view name) override { return parts_.secrets.get(name); }
 
+  // runner_offer.cc
+  Scheduler::Offer consider(uint32_t instance, uint32_t attempt, Upcoming& up, Scheduler::Answer& answer);
+  bool reuse_earlier(uint32_t instance, uint32_t attempt, const Upcoming& up, Scheduler::Answer& answer);
+  bool reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
+  bool warm(uint32_t instance, Upcoming& up);
+  void read_inputs(uint32_t instance, Upcoming& up);
+  Result<void> open_door();
+  Result<void> open_workers(Section& section);
+  bool unseal(uint32_t instance, const state::InstanceRecord& record);
+  std::string context_of(uint32_t instance) const;
   bool bootstrapped(uint32_t instance, Section& section, bool may_start, Scheduler::Offer& offer,
                     Error& error);
   void bootstrap_done(Section& section, worker::Done done);
-  Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Error& error);
-  Result<std::string> encode_config(uint32_t instance, Attempt& attempt);
+  Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Upcoming& up, Error& error);
+  Milliseconds deadline_of(uint32_t instance) const;
+  Milliseconds deadline_left(uint32_t instance, Milliseconds deadline) const;
+
+  // runner_hooks.cc
+  void open_hooks();
+  void begin();
+  void tell_started();
+  void refuse_run(const Error& error);
+  Json plan_event();
+  bool ask_before_instance(uint32_t instance, uint32_t attempt, Upcoming& up);
+  Scheduler::Offer follow_hooks(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
+  Json event_of(uint32_t instance, uint32_t attempt, const AttemptEnd* end);
+  void end_attempt(uint32_t instance, uint32_t attempt, AttemptEnd end);
+  void ask_after_instance(uint32_t instance, uint32_t attempt, AttemptEnd end);
+  void hook_ran(const HookRan& ran);
+  bool ask_after_pipeline();
+
+  // runner_attempt.cc
   std::unique_ptr<api::Session> open_session(uint64_t job, uint32_t instance, const Attempt& attempt,
                                              const Section& section,
                                              const extension::Permissions& permissions,
                                              const extension::Limits& limits);
-  Milliseconds deadline_left(uint32_t instance, Milliseconds deadline) const;
+  void attempt_done(uint32_t instance, worker::Done done);
   void export_stack(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
+  void keep_secret_outputs(uint32_t instance, const std::string& outputs);
+  Attempt take_attempt(uint32_t instance);
+  void journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result, const Error& error);
   std::string masked(std::string_view outputs) const;
   Error shown(const Error& error) const;
   void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
+
+  // runner.cc
+  void know(uint32_t first);
   void durable(uint32_t instance);
+  void durable_later(uint32_t instance);
+  void back_off(uint32_t instance, Milliseconds delay);
   void finish_if_done();
+  void stop(Milliseconds grace);
   void kill_running();
   void watch_disk();
   void end_who_fills_the_disk(const std::vector<std::pair<uint32_t, uint64_t>>& sizes);
@@ -150,35 +246,54 @@ class Runner final : private Scheduler::Actions,
   Section& section_of(uint32_t instance);
   std::string work_folder(uint32_t instance) const;
 
+  // Job ids: an instance's index, or this bit and a section's index for its bootstrap.
+  static constexpr uint64_t kBootstrapJob = 1ULL << 32;
+
   RunnerParts parts_;
   const pipeline::Pipeline& pipeline_;
   state::Layout layout_;
   state::LogFile log_file_;
-  api::Secrets secrets_;
-  worker::IoPrograms io_;
+  Preparation preparation_;
+  worker::Supervisor* supervisor_ = nullptr;  // once something has to run
+  std::unique_ptr<worker::IoPrograms> io_;
   std::unique_ptr<api::Door> door_;
+  std::unique_ptr<Hooks> hooks_;  // null: there are none
   std::vector<InstanceInfo> infos_;
+  std::vector<Milliseconds> expected_;
+  std::vector<std::vector<uint32_t>> upstream_;
   std::vector<Section> sections_;
+  std::unordered_map<uint32_t, Upcoming> upcoming_;
   std::unordered_map<uint32_t, Attempt> attempts_;
   std::vector<Timing> timing_;
-  std::vector<state::InstanceRecord> records_;  // filled when concluded
-  std::unordered_map<uint32_t, Error> errors_;  // of concluded instances, until they are reported
-  std::unordered_map<uint32_t, Json> decoded_;  // outputs that somebody refers to
+  std::vector<state::InstanceRecord> records_;      // filled when concluded
+  std::unordered_map<uint32_t, Error> errors_;      // of concluded instances, until they are reported
+  std::unordered_map<uint32_t, std::string> whys_;  // likewise
+  std::unordered_map<uint32_t, Json> decoded_;      // outputs that somebody refers to
   // Outputs that hold secrets, as others get them; records_ has what is kept and shown.
   std::unordered_map<uint32_t, std::string> plain_outputs_;
   std::unordered_map<uint32_t, std::string> reads_;  // of last attempts, until they are written
+  std::unordered_map<uint32_t, std::pair<std::string, std::string>> made_of_;  // config and context, likewise
+  std::unordered_map<uint32_t, std::string> sealed_;                           // likewise
+  std::vector<uint32_t> expanded_;                                             // groups
   std::unordered_map<uint32_t, std::unique_ptr<asio::steady_timer>> backoff_;
   asio::steady_timer grace_timer_;
-  asio::thread_pool exporters_{2};  // stack exports wait for fsync
+  asio::thread_pool helpers_{2};  // stack exports, which wait for fsync, and reading of files
   std::mt19937_64 random_{std::random_device{}()};
   Scheduler scheduler_;
   size_t undurable_ = 0;  // concluded, but not on disk yet
   DiskWatch disk_;
+  WallTime oldest_{};
   bool measuring_ = false;  // work folders, off the loop
   bool disk_told_ = false;  // that it is almost full and nobody of ours to blame
   bool backend_exists_ = false;
+  bool started_ = false;      // RunStarted was told
+  bool begun_ = false;        // the scheduler has
+  bool run_failed_ = false;   // a hook of the pipeline refused or failed
+  bool after_asked_ = false;  // hooks after the pipeline
+  SteadyTime since_{};
   bool cancelled_ = false;
-  bool killed_ = false;
+  bool expired_ = false;
+  bool abandoned_ = false;  // a second cancel
   bool aborted_ = false;
 };
 

@@ -2,29 +2,94 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "orchestrator/estimate.h"
 
 namespace pf::orchestrator {
+namespace {
 
 using pipeline::EdgeWhen;
 
+// Whether it ran and did not succeed, which is what `when: failed` waits for.
+bool broke(InstanceResult result) {
+  return result == InstanceResult::failed || result == InstanceResult::timed_out ||
+         result == InstanceResult::crashed;
+}
+
+// Codes of what another attempt cannot mend, also where an extension raised them and did not say so: wrong
+// input, refused permissions, refused credentials (docs/errors.md).
+bool never_mends(const Error& error) {
+  static constexpr std::string_view kPrefixes[] = {
+      "permission.", "auth.",       "git.auth", "config.",   "schema.",     "pipeline.",
+      "graph.",      "expression.", "yaml.",    "manifest.", "validation.",
+  };
+  return !error.retryable || std::any_of(std::begin(kPrefixes), std::end(kPrefixes),
+                                         [&](std::string_view p) { return error.code.starts_with(p); });
+}
+
+const Error* told(const Error& error) { return error.code.empty() ? nullptr : &error; }
+
+}  // namespace
+
 Scheduler::Scheduler(const pipeline::Pipeline& pipeline, Options options, Actions& actions)
     : pipeline_(pipeline),
-      options_(options),
+      max_parallel_(options.max_parallel),
+      fail_fast_(options.fail_fast),
       actions_(actions),
       items_(pipeline.instances.size()),
-      ready_(pipeline.sections.size()),
-      open_(pipeline.instances.size()) {
-  for (uint32_t i = 0; i < items_.size(); ++i)
+      ready_(pipeline) {
+  options.known.resize(items_.size());
+  std::vector<Milliseconds> expected;
+  expected.reserve(items_.size());
+  for (const Known& known : options.known) expected.push_back(known.expected);
+  paths_ = expected_lengths(expected, usual_);
+  for (uint32_t i = 0; i < items_.size(); ++i) {
+    if (options.known[i].excluded) {
+      excluded_.push_back(i);
+      paths_[i] = 0;
+    }
+    take_up(i, options.known[i]);
     items_[i].missing = static_cast<uint32_t>(pipeline.upstream(i).size());
+    for (const auto& edge : pipeline.upstream(i)) {
+      if (edge.when != EdgeWhen::order || !options.known[edge.upstream].excluded) continue;
+      followers_[edge.upstream].push_back(i);
+      ++items_[i].missing;
+    }
+  }
+  critical_paths(paths_, [&](uint32_t i, auto&& visit) {
+    for (const auto& edge : pipeline.upstream(i)) visit(edge.upstream);
+  });
+}
+
+void Scheduler::take_up(uint32_t instance, const Known& known) {
+  const auto& wanted = settings(instance);
+  Item& item = items_[instance];
+  item.finally = wanted.finally;
+  item.allowed = wanted.allow_failure;
+  item.again = known.again;
+  item.failed = known.failed;
+  // Where none is left the world is asked with the last one's number: it knows how that ended.
+  item.attempt = known.failed < most_attempts(instance) ? known.failed + 1 : known.failed;
+  ++open_;
+  if (!item.finally) ++open_main_;
+}
+
+uint64_t Scheduler::most_attempts(uint32_t instance) const {
+  return uint64_t{std::max(settings(instance).max_attempts, 1U)} + (items_[instance].again ? 1 : 0);
 }
 
 void Scheduler::start() {
+  for (const uint32_t i : excluded_) conclude(i, InstanceResult::excluded, 0, nullptr, -1);
+  for (const uint32_t i : std::exchange(excluded_, {})) {
+    if (items_[i].missing == 0) passed_.push_back(i);
+  }
   for (uint32_t i = 0; i < items_.size(); ++i) {
     if (items_[i].missing != 0 || items_[i].phase != Phase::waiting) continue;
-    if (stopped_)
-      conclude(i, InstanceResult::cancelled, 0, nullptr, -1);
+    if (items_[i].finally)
+      last_.push_back(i);
     else
-      make_ready(i);
+      decide(i);
   }
   settle();
   pump();
@@ -32,62 +97,105 @@ void Scheduler::start() {
 
 void Scheduler::make_ready(uint32_t instance) {
   items_[instance].phase = Phase::ready;
-  ready_[pipeline_.instances[instance].section].push_back(instance);
+  ready_.push(instance, paths_[instance]);
 }
 
 void Scheduler::pump() {
-  if (stopped_) return;
-  for (auto& queue : ready_) {
-    while (!queue.empty() && !stopped_) {
-      const uint32_t instance = queue.front();
-      Item& item = items_[instance];
-      Answer answer;
-      const Offer offer =
-          actions_.offer(instance, item.attempt, actions_.running() < options_.max_parallel, answer);
-      if (offer == Offer::no_room) break;
-      queue.pop_front();
-      switch (offer) {
-        case Offer::taken: item.phase = Phase::attempting; break;
-        case Offer::wait: item.phase = Phase::preparing; break;
-        case Offer::reuse:
-          conclude(instance, answer.result, answer.attempts,
-                   answer.error.code.empty() ? nullptr : &answer.error, -1);
-          break;
-        case Offer::skip: conclude(instance, InstanceResult::skipped, 0, nullptr, -1); break;
-        case Offer::refused:
-          conclude(instance, InstanceResult::failed, item.attempt - 1, &answer.error, -1);
-          break;
-        case Offer::expired:
-          conclude(instance, InstanceResult::timed_out, item.attempt - 1, &answer.error, -1);
-          break;
-        case Offer::no_room: break;
-      }
-      settle();
+  ready_.reopen();
+  for (uint32_t i = ready_.best(); i != kNone; i = ready_.best()) {
+    if (pipeline_.instances[i].group) {
+      ready_.pop();
+      expand(i);
+    } else {
+      offer(i);
     }
+    settle();
   }
+}
+
+void Scheduler::offer(uint32_t instance) {
+  Item& item = items_[instance];
+  Answer answer;
+  const Offer offer = actions_.offer(instance, item.attempt, actions_.running() < max_parallel_, answer);
+  if (offer == Offer::no_room) return ready_.shut();
+  ready_.pop();
+  switch (offer) {
+    case Offer::no_room: break;
+    case Offer::taken:
+      item.phase = Phase::attempting;
+      ready_.occupy(instance);
+      break;
+    case Offer::wait: item.phase = Phase::preparing; break;
+    case Offer::reuse: conclude(instance, answer.result, answer.attempts, told(answer.error), -1); break;
+    case Offer::skip: conclude(instance, InstanceResult::skipped, item.failed, nullptr, -1); break;
+    case Offer::refused:
+      conclude(instance, InstanceResult::failed, item.failed, told(answer.error), -1);
+      break;
+    case Offer::expired:
+      conclude(instance, InstanceResult::timed_out, item.failed, told(answer.error), -1);
+      break;
+  }
+}
+
+void Scheduler::expand(uint32_t group) {
+  Children children;
+  switch (actions_.expand(group, children)) {
+    case Expansion::wait: items_[group].phase = Phase::preparing; return;
+    case Expansion::skip: return conclude(group, InstanceResult::skipped, 0, nullptr, -1);
+    case Expansion::failed: return conclude(group, InstanceResult::failed, 0, told(children.error), -1);
+    case Expansion::done: break;
+  }
+  const auto index = static_cast<uint32_t>(groups_.size());
+  const uint32_t end = children.first + children.count;
+  groups_.push_back({group, children.first, children.count, children.count, children.first});
+  items_.resize(std::max<size_t>(items_.size(), end));
+  paths_.resize(items_.size());
+  items_[group].phase = Phase::expanded;
+  items_[group].group = index;
+  children.known.resize(children.count);
+  // All of them are counted before one can end.
+  for (uint32_t i = children.first; i < end; ++i) {
+    const Known& known = children.known[i - children.first];
+    items_[i].group = index;
+    take_up(i, known);
+    const auto expected = static_cast<double>(known.expected.count());
+    paths_[i] = paths_[group] + (expected > 0 ? expected - usual_ : 0);  // the group's holds one usual length
+  }
+  if (children.count == 0) return end_group(index);
+  for (uint32_t i = children.first; i < end; ++i) {
+    if (children.known[i - children.first].excluded) conclude(i, InstanceResult::excluded, 0, nullptr, -1);
+  }
+  if (pipeline_.sections[pipeline_.instances[group].section].sequential) return release_child(groups_[index]);
+  for (uint32_t i = children.first; i < end; ++i) {
+    if (items_[i].phase == Phase::waiting) decide(i);
+  }
+}
+
+// Of a sequential section, one after the other.
+void Scheduler::release_child(Group& group) {
+  const uint32_t end = group.first + group.count;
+  while (group.next < end && items_[group.next].phase != Phase::waiting) ++group.next;
+  if (group.next < end) decide(group.next++);
 }
 
 // Whether dependents may go on as after a success.
 bool Scheduler::good(uint32_t upstream) const {
-  switch (items_[upstream].result) {
-    case InstanceResult::succeeded:
-    case InstanceResult::cached: return true;
-    case InstanceResult::failed:
-    case InstanceResult::timed_out:
-    case InstanceResult::crashed:
-      return pipeline_.settings[pipeline_.instances[upstream].settings].allow_failure;
-    default: return false;
-  }
+  const Item& item = items_[upstream];
+  return item.result == InstanceResult::succeeded || item.result == InstanceResult::cached ||
+         item.result == InstanceResult::excluded || (broke(item.result) && item.allowed);
 }
 
 void Scheduler::attempt_ended(uint32_t instance, AttemptEnd end) {
   Item& item = items_[instance];
+  if (item.phase != Phase::attempting) return;
+  ready_.release(instance);
   if (end.result == InstanceResult::succeeded) {
     conclude(instance, end.result, item.attempt, nullptr, -1);
-  } else if (!stopped_ && end.result != InstanceResult::cancelled && may_retry(instance, end.error)) {
+  } else if (!halted(item) && end.result != InstanceResult::cancelled && may_retry(instance, end)) {
     item.phase = Phase::backing_off;
-    const uint32_t failed = item.attempt++;
-    actions_.retry(instance, failed, end.error, backoff(instance));
+    if (!mends(instance, end.error)) item.again = true;  // it uses up what a hook may ask for
+    item.failed = item.attempt++;
+    actions_.retry(instance, item.failed, end.error, backoff(instance));
   } else {
     conclude(instance, end.result, item.attempt, &end.error, -1);
   }
@@ -96,114 +204,189 @@ void Scheduler::attempt_ended(uint32_t instance, AttemptEnd end) {
 }
 
 void Scheduler::ready_again(uint32_t instance) {
-  if (items_[instance].phase != Phase::backing_off && items_[instance].phase != Phase::preparing) return;
+  const Phase phase = items_[instance].phase;
+  if (phase != Phase::backing_off && phase != Phase::preparing) return;
   make_ready(instance);
   pump();
 }
 
-bool Scheduler::may_retry(uint32_t instance, const Error& error) const {
-  const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
-  if (items_[instance].attempt >= settings.max_attempts || !error.retryable) return false;
-  if (error.code.rfind("permission.", 0) == 0) return false;
-  if (!settings.retry) return true;
-  const auto matches = [&](const std::string& text) {
-    return error.code == text || error.message.find(text) != std::string::npos;
+// Whether an attempt is left, and may be used for this error.
+bool Scheduler::mends(uint32_t instance, const Error& error) const {
+  if (items_[instance].attempt >= most_attempts(instance) || never_mends(error)) return false;
+  const auto& policy = settings(instance).retry;
+  if (!policy) return true;
+  const auto among = [&](const std::vector<std::string>& texts) {
+    return std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+      return error.code == text || error.message.find(text) != std::string::npos;
+    });
   };
-  const auto& never = settings.retry->never_on;
-  const auto& only = settings.retry->retry_on;
-  if (std::any_of(never.begin(), never.end(), matches)) return false;
-  return only.empty() || std::any_of(only.begin(), only.end(), matches);
+  return !among(policy->never_on) && (policy->retry_on.empty() || among(policy->retry_on));
 }
 
+bool Scheduler::may_retry(uint32_t instance, const AttemptEnd& end) const {
+  const bool asked = end.again && !items_[instance].again && !end.error.code.starts_with("permission.");
+  return asked || mends(instance, end.error);
+}
+
+// Exponential backoff with full jitter: a random part of min(max_delay, delay * factor ^ retries before).
 Milliseconds Scheduler::backoff(uint32_t instance) {
-  const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
-  if (!settings.retry) return Milliseconds(0);
-  const auto& retry = *settings.retry;
-  // The attempt counter already points at the next one: the first retry waits `delay`.
-  const double exponent = static_cast<double>(items_[instance].attempt) - 2;
-  double delay = static_cast<double>(retry.delay.count()) * std::pow(retry.factor, exponent);
-  delay = std::min(delay, static_cast<double>(retry.max_delay.count()));
+  const auto& wanted = settings(instance);
+  if (!wanted.retry) return Milliseconds(0);
+  const auto& retry = *wanted.retry;
+  const auto first = static_cast<double>(retry.delay.count());
+  const auto most = static_cast<double>(retry.max_delay.count());
+  if (first <= 0 || most <= 0) return Milliseconds(0);
+  double delay = first * std::pow(retry.factor, static_cast<double>(items_[instance].failed) - 1);
+  if (!(delay < most)) delay = most;
   if (retry.full_jitter) delay *= actions_.random();
-  return Milliseconds(static_cast<int64_t>(delay));
+  // A large max_delay is no longer exact as a double, and may be more than fits.
+  return delay < most ? Milliseconds(static_cast<int64_t>(delay)) : retry.max_delay;
 }
 
 void Scheduler::conclude(uint32_t instance, InstanceResult result, uint32_t attempts, const Error* error,
                          int64_t cause) {
+  close(instance, result);
+  actions_.conclude(instance, result, attempts, error, cause);
+  if (broke(result) && !good(instance)) {
+    if (first_failed_ < 0) first_failed_ = instance;
+    if (fail_fast_) halt(Stop::fail_fast);
+  }
+  if (is_child(instance) && --groups_[items_[instance].group].open == 0) end_group(items_[instance].group);
+}
+
+bool Scheduler::is_child(uint32_t instance) const {
+  const uint32_t group = items_[instance].group;
+  return group != kNone && groups_[group].instance != instance;
+}
+
+void Scheduler::close(uint32_t instance, InstanceResult result) {
   Item& item = items_[instance];
   item.phase = Phase::concluded;
   item.result = result;
   --open_;
+  if (!item.finally) --open_main_;
   concluded_.push_back(instance);
-  const bool bad = result == InstanceResult::failed || result == InstanceResult::timed_out ||
-                   result == InstanceResult::crashed;
-  actions_.conclude(instance, result, attempts, error, cause);
-  if (bad && !good(instance)) {
-    failed_ = true;
-    if (options_.fail_fast) stop();
+}
+
+// Failed if one of its instances failed and may not, else cancelled or skipped if one was, else succeeded.
+void Scheduler::end_group(uint32_t index) {
+  const Group group = groups_[index];
+  const auto first_with = [&](auto&& is) {
+    for (uint32_t i = group.first; i < group.first + group.count; ++i) {
+      if (is(i)) return static_cast<int64_t>(i);
+    }
+    return int64_t{-1};
+  };
+  InstanceResult result = InstanceResult::failed;
+  int64_t cause = first_with([&](uint32_t i) { return broke(items_[i].result) && !good(i); });
+  for (const InstanceResult next : {InstanceResult::cancelled, InstanceResult::skipped}) {
+    if (cause >= 0) break;
+    result = next;
+    cause = first_with([&](uint32_t i) { return items_[i].result == next; });
   }
+  if (cause < 0) result = InstanceResult::succeeded;
+  close(group.instance, result);
+  actions_.group_ended(group.instance, result, cause);
 }
 
 // Tells those downstream of what was concluded; a work list, since chains may be as long as the pipeline.
 void Scheduler::settle() {
   if (settling_) return;
   settling_ = true;
-  while (!concluded_.empty()) {
-    const uint32_t upstream = concluded_.back();
-    concluded_.pop_back();
-    for (uint32_t downstream : pipeline_.downstream(upstream)) {
-      Item& item = items_[downstream];
-      if (--item.missing == 0 && item.phase == Phase::waiting) decide(downstream);
+  for (;;) {
+    while (!concluded_.empty()) {
+      const uint32_t upstream = concluded_.back();
+      concluded_.pop_back();
+      if (is_child(upstream)) {
+        const bool sequential = pipeline_.sections[pipeline_.instances[upstream].section].sequential;
+        if (sequential && items_[upstream].result != InstanceResult::excluded)
+          release_child(groups_[items_[upstream].group]);
+        continue;
+      }
+      for (const uint32_t downstream : pipeline_.downstream(upstream)) released(downstream);
     }
+    if (!passed_.empty()) {
+      const uint32_t excluded = passed_.back();
+      passed_.pop_back();
+      const auto followers = followers_.find(excluded);
+      if (followers == followers_.end()) continue;
+      for (const uint32_t follower : followers->second) released(follower);
+      continue;
+    }
+    if (open_main_ != 0 || last_.empty()) break;
+    for (const uint32_t instance : std::exchange(last_, {})) decide(instance);
   }
   settling_ = false;
 }
 
+// One of those that it waits for is over.
+void Scheduler::released(uint32_t instance) {
+  Item& item = items_[instance];
+  if (--item.missing != 0) return;
+  if (item.phase == Phase::waiting)
+    decide(instance);
+  else if (item.result == InstanceResult::excluded)
+    passed_.push_back(instance);
+}
+
 // All upstream is concluded: what blocks wins over what skips, so that the result does not depend on who was
-// first.
+// first. Who cleans up does so whatever became of them.
 void Scheduler::decide(uint32_t instance) {
+  const Item& item = items_[instance];
   int64_t skipped_by = -1;
-  for (const auto& edge : pipeline_.upstream(instance)) {
-    const InstanceResult result = items_[edge.upstream].result;
-    const bool broke = result == InstanceResult::failed || result == InstanceResult::timed_out ||
-                       result == InstanceResult::crashed;
-    switch (edge.when) {
-      case EdgeWhen::succeeded:
-        if (good(edge.upstream)) break;
-        if (result == InstanceResult::skipped) {
-          if (skipped_by < 0) skipped_by = edge.upstream;
-          break;
-        }
-        conclude(instance, InstanceResult::blocked, 0, nullptr, edge.upstream);
-        return;
-      case EdgeWhen::failed:
-        if (!broke && skipped_by < 0) skipped_by = edge.upstream;
-        break;
-      case EdgeWhen::done:
-        if (!broke && !good(edge.upstream) && skipped_by < 0) skipped_by = edge.upstream;
-        break;
-      case EdgeWhen::order: break;
+  if (!item.finally && !is_child(instance)) {
+    for (const auto& edge : pipeline_.upstream(instance)) {
+      const InstanceResult result = items_[edge.upstream].result;
+      bool met = true;
+      switch (edge.when) {
+        case EdgeWhen::succeeded:
+          met = good(edge.upstream);
+          if (met || result == InstanceResult::skipped) break;
+          return conclude(instance, InstanceResult::blocked, item.failed, nullptr, edge.upstream);
+        case EdgeWhen::failed: met = broke(result); break;
+        case EdgeWhen::done: met = broke(result) || good(edge.upstream); break;
+        case EdgeWhen::order: break;
+      }
+      if (!met && skipped_by < 0) skipped_by = edge.upstream;
     }
   }
   if (skipped_by >= 0)
-    conclude(instance, InstanceResult::skipped, 0, nullptr, skipped_by);
-  else if (stopped_)
-    conclude(instance, InstanceResult::cancelled, 0, nullptr, -1);
+    conclude(instance, InstanceResult::skipped, item.failed, nullptr, skipped_by);
+  else if (halted(item))
+    conclude(instance, InstanceResult::cancelled, item.failed, nullptr, -1);
   else
     make_ready(instance);
 }
 
-void Scheduler::stop() {
+void Scheduler::halt(Stop reason) {
   if (stopped_) return;
-  stopped_ = true;
-  for (auto& queue : ready_) queue.clear();
-  for (uint32_t i = 0; i < items_.size(); ++i) {
-    const Phase phase = items_[i].phase;
-    if (phase == Phase::ready || phase == Phase::backing_off || phase == Phase::preparing) {
-      conclude(i, InstanceResult::cancelled, items_[i].attempt - 1, nullptr, -1);
-    }
-  }
-  // What waits is decided when its upstream has ended: blocked by it, or cancelled where it would be ready.
+  stopped_ = reason;
+  cancel_halted();
+}
+
+void Scheduler::stop(Stop reason) {
+  halt(reason);
   settle();
+  pump();  // what cleans up may be ready by now
+}
+
+void Scheduler::abandon() {
+  if (abandoned_) return;
+  if (!stopped_) stopped_ = Stop::cancelled;
+  abandoned_ = true;
+  cancel_halted();
+  settle();
+}
+
+// What waits is decided when its upstream has ended: blocked by it, or cancelled where it would be ready.
+void Scheduler::cancel_halted() {
+  ready_.remove_if([&](uint32_t i) { return halted(items_[i]); });
+  for (uint32_t i = 0; i < items_.size(); ++i) {
+    const Item& item = items_[i];
+    const bool could_start =
+        item.phase == Phase::ready || item.phase == Phase::backing_off || item.phase == Phase::preparing;
+    if (could_start && halted(item)) conclude(i, InstanceResult::cancelled, item.failed, nullptr, -1);
+  }
 }
 
 }  // namespace pf::orchestrator

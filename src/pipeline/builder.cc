@@ -326,7 +326,14 @@ void Builder::begin(Kind kind, const YAML::Mark& mark, const std::string& tag, Y
     stop("yaml.key", "found " + std::string(describe(kind)) + " as a key, expected text",
          "put the key in quotes if it is text", node);
   }
-  if (tag.size() > 1 && tag != std::string(kCoreTag) + (kind == Kind::map ? "map" : "seq")) {
+  if (tag.size() > 1 && limits_.merge_tags && (tag == "!append" || tag == "!replace")) {
+    if (tag == "!append" && kind == Kind::map) {
+      stop("yaml.tag", "found the tag '!append' before a mapping, expected it before a list",
+           "remove it: mappings are merged key by key", node);
+    }
+    node.merge = tag == "!append" ? Merge::append : Merge::replace;
+    document_.note_merge_tag();
+  } else if (tag.size() > 1 && tag != std::string(kCoreTag) + (kind == Kind::map ? "map" : "seq")) {
     stop("yaml.tag", "found the tag '" + shorten(tag, 60) + "', expected none",
          "remove it; only !!str, !!int, !!float, !!bool, !!null, !!map and !!seq are known", node);
   }
@@ -351,6 +358,7 @@ void Builder::end() {
     refuse_duplicates(entries);
     node = frame.merge ? merged(frame, entries) : document_.make_map(entries, frame.node);
   }
+  node.merge = frame.node.merge;
   stack_.resize(frame.start);
   add(node, frame.anchor, frame.expanded, frame.height + 1);
 }

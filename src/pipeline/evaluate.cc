@@ -391,6 +391,7 @@ Evaluator::Outcome Evaluator::reference(const Template& form, const Reference& r
     case Root::each_key:
     case Root::each_value: {
       if (each_ == nullptr) {
+        if (each_unknown) return Outcome::unknown;
         return report(Outcome::failed, "expression.each", "found 'each' where there is no for_each",
                       "add for_each to the instance, or use var", reference.offset);
       }
@@ -411,26 +412,61 @@ Evaluator::Outcome Evaluator::reference(const Template& form, const Reference& r
     case Root::instance: break;
   }
   if (outputs_ == nullptr) return Outcome::unknown;
-  if (from_outputs != nullptr) {
-    for (uint32_t i = 0; i < reference.count; ++i) producers_.push_back(reference.first + i);
-  }
-  const auto one = [&](uint32_t instance, Node& value) {
-    const Json* outputs = outputs_->of(instance);
-    if (outputs == nullptr) {
-      return report(Outcome::missing, "expression.missing",
-                    std::string(form.text.substr(reference.offset, reference.end - reference.offset)) +
-                        " is not there: the instance gave no outputs",
-                    "give a default with ??", reference.offset);
-    }
-    return follow(form, reference, *outputs, value);
-  };
-  if (!reference.all) return one(reference.first, out);
+  if (reference.group) return grouped(form, reference, out);
+  if (!reference.all) return outputs_of(form, reference, reference.first, out);
   std::vector<Node> items(reference.count);
   for (uint32_t i = 0; i < reference.count; ++i) {
-    if (const Outcome outcome = one(reference.first + i, items[i]); outcome != Outcome::value) return outcome;
+    const Outcome outcome = outputs_of(form, reference, reference.first + i, items[i]);
+    if (outcome != Outcome::value) return outcome;
   }
   out = scratch_.make_list(items, at_);
   return Outcome::value;
+}
+
+/// `["key"]` and `[*]` of a for_each over outputs, which has become instances by now.
+Evaluator::Outcome Evaluator::grouped(const Template& form, const Reference& reference, Node& out) {
+  const std::string text(form.text.substr(reference.offset, reference.end - reference.offset));
+  const auto found = links_.groups.find(reference.first);
+  if (found == links_.groups.end()) {
+    if (!outputs_->known(reference.first)) return Outcome::unknown;
+    return report(Outcome::missing, "expression.missing", text + " is not there: its for_each was not run",
+                  "give a default with ??", reference.offset);
+  }
+  const Pipeline::Links::Group& group = found->second;
+  if (reference.all) {
+    std::vector<Node> items(group.count);
+    for (uint32_t i = 0; i < group.count; ++i) {
+      const Outcome outcome = outputs_of(form, reference, group.first + i, items[i]);
+      if (outcome != Outcome::value) return outcome;
+    }
+    out = scratch_.make_list(items, at_);
+    return Outcome::value;
+  }
+  const auto child = group.keys.find(std::string(reference.key));
+  if (child != group.keys.end()) return outputs_of(form, reference, child->second, out);
+  std::vector<std::string> keys(group.count);
+  for (const auto& [key, instance] : group.keys) keys[instance - group.first] = key;
+  std::string hint = did_you_mean(reference.key, keys);
+  if (hint.empty()) hint = "give a default with ??";
+  return report(
+      Outcome::missing, "expression.missing",
+      text + " is not there: " +
+          (keys.empty() ? "its for_each is empty" : "its for_each " + keys_text(std::move(keys)).substr(3)),
+      std::move(hint), reference.offset);
+}
+
+Evaluator::Outcome Evaluator::outputs_of(const Template& form, const Reference& reference, uint32_t instance,
+                                         Node& out) {
+  if (from_outputs != nullptr) producers_.push_back(instance);
+  if (!outputs_->known(instance)) return Outcome::unknown;
+  const Json* outputs = outputs_->of(instance);
+  if (outputs == nullptr) {
+    return report(Outcome::missing, "expression.missing",
+                  std::string(form.text.substr(reference.offset, reference.end - reference.offset)) +
+                      " is not there: the instance gave no outputs",
+                  "give a default with ??", reference.offset);
+  }
+  return follow(form, reference, *outputs, out);
 }
 
 Evaluator::Outcome Evaluator::follow(const Template& form, const Reference& reference, const Node& from,

@@ -33,6 +33,8 @@ class Evaluator {
   std::vector<Evaluated::FromOutputs>* from_outputs = nullptr;
   /// Nodes that results may have, counted as what a reader of the whole tree would see.
   size_t budget = 2'000'000;
+  /// `each` is there, but not known yet: the tree is that of a for_each over outputs.
+  bool each_unknown = false;
   /// Some text failed because a variable did, which was reported where that variable stands.
   bool spoilt = false;
 
@@ -45,6 +47,8 @@ class Evaluator {
   Outcome logic(const Template& form, const Term& term, Node& out);
   Outcome compare(const Template& form, const Term& term, Node& out);
   Outcome reference(const Template& form, const Reference& reference, Node& out);
+  Outcome grouped(const Template& form, const Reference& reference, Node& out);
+  Outcome outputs_of(const Template& form, const Reference& reference, uint32_t instance, Node& out);
   Outcome follow(const Template& form, const Reference& reference, const Node& from, Node& out);
   Outcome follow(const Template& form, const Reference& reference, const Json& from, Node& out);
   Outcome report(Outcome outcome, std::string code, std::string message, std::string hint, uint32_t offset);

@@ -45,6 +45,7 @@ struct Reference {
   uint32_t end = 0;     // behind its root: the name of a variable, `each.value`, `.outputs`
   uint32_t first = 0;   // of an instance: the instances meant, set when the pipeline is linked
   uint32_t count = 0;
+  bool group = false;  // `first` is a for_each over outputs: Links::groups says which instances are meant
 };
 
 enum class Op : uint8_t {

@@ -4,48 +4,25 @@
 
 #include "base/text.h"
 #include "pipeline/loader.h"
+#include "pipeline/overlay.h"
 #include "pipeline/reader.h"
 
 namespace pf::pipeline {
 namespace {
 
 const std::vector<std::string> kCoreKeys = {
-    "stack", "engine", "order", "execution_defaults", "extension_defaults", "variables", "sandbox"};
-constexpr std::string_view kLaterCoreKeys[] = {"hooks",    "profiles", "secrets", "deadline",
-                                               "pools",    "moved",    "include", "permissions",
-                                               "bakeries", "limits",   "finally", "cache"};
-const std::vector<std::string> kDefaultKeys = {"max_attempts", "timeout", "max_parallel", "retry"};
-constexpr std::string_view kLaterDefaultKeys[] = {"deadline", "cache",      "priority",
-                                                  "pool",     "on_failure", "limits"};
+    "stack",     "engine",  "order",   "execution_defaults", "extension_defaults",
+    "variables", "sandbox", "pools",   "deadline",           "hooks",
+    "moved",     "secrets", "profiles"};
+constexpr std::string_view kLaterCoreKeys[] = {"permissions", "bakeries", "limits", "finally", "cache"};
+const std::vector<std::string> kDefaultKeys = {"max_attempts", "timeout",  "max_parallel",
+                                               "retry",        "deadline", "cache",
+                                               "priority",     "pool",     "on_failure"};
+constexpr std::string_view kLaterDefaultKeys[] = {"limits"};
 
 template <class Keys>
 bool contains(const Keys& keys, std::string_view key) {
   return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
-}
-
-/// A tree with the file index of the document that it is taken into.
-Node adopt(Document& document, const Node& node, uint16_t file) {
-  Node at = node;
-  at.file = file;
-  Node out = at;
-  if (node.kind == Kind::string) {
-    out = document.make_string(node.string(), at);
-  } else if (node.kind == Kind::list) {
-    std::vector<Node> items;
-    for (const Node& item : node.list()) items.push_back(adopt(document, item, file));
-    out = document.make_list(items, at);
-  } else if (node.kind == Kind::map) {
-    std::vector<Entry> entries;
-    for (const Entry& entry : node.map()) {
-      entries.push_back({adopt(document, entry.key, file), adopt(document, entry.value, file)});
-    }
-    out = document.make_map(entries, at);
-  }
-  out.quoted = node.quoted;
-  out.computed = node.computed;
-  out.escaped = node.escaped;
-  out.verbatim = node.verbatim;
-  return out;
 }
 
 }  // namespace
@@ -89,10 +66,6 @@ const Node* Loader::pick(const Node& root) {
   const Node& key = picked->key;
   const Node& body = picked->value;
   pipeline_.name = key.string();
-  if (key.string() == "include" && body.kind != Kind::map) {
-    not_supported(key, "include");
-    return nullptr;
-  }
   if (!is_stack_name(key.string())) {
     const std::string bad = illegal_character(key.string());
     report("pipeline.name",
@@ -115,14 +88,16 @@ const Node* Loader::pick(const Node& root) {
 }
 
 void Loader::read_core(const Node& core, const Node& body) {
-  pipeline_.stack = pipeline_.name;
+  pipeline_.stack = pipeline_.profile.empty() ? pipeline_.name : pipeline_.profile;
   pipeline_.settings.emplace_back();
   if (core.kind != Kind::map && !core.is_null()) {
     wrong_type(core, "core", "a mapping");
     read_variables(nullptr);
     return;
   }
+  if (const Node* secrets = core.find("secrets"); secrets != nullptr) note_secret_variables(*secrets);
   read_variables(core.find("variables"));
+  if (const Node* pools = core.find("pools"); pools != nullptr) read_pools(*pools);
   for (const Entry& entry : core.map()) {
     const std::string_view key = entry.key.string();
     const std::string path = "core." + std::string(key);
@@ -160,12 +135,23 @@ void Loader::read_core(const Node& core, const Node& body) {
     } else if (key == "order") {
       read_order(entry.value, body);
     } else if (key == "execution_defaults") {
-      read_execution_defaults(entry.value);
+      read_execution_defaults(entry.value, body);
     } else if (key == "extension_defaults") {
       read_extension_defaults(entry.value, body);
+    } else if (key == "deadline") {
+      if (auto value = read_duration(entry.value, path, nullptr)) pipeline_.deadline = *value;
+    } else if (key == "hooks") {
+      read_hooks(entry.value, path, true, nullptr, pipeline_.core_hooks);
+    } else if (key == "moved") {
+      read_moved(entry.value);
+    } else if (key == "secrets") {
+      read_secrets(entry.value);
+    } else if (key == "include") {
+      report("pipeline.misplaced_key", "'include' is a key of the file, not of a pipeline in it",
+             "move it to the top of the file, beside the pipelines' names", entry.key, path);
     } else if (contains(kLaterCoreKeys, key)) {
       not_supported(entry.key, path);
-    } else if (key != "variables") {
+    } else if (key != "variables" && key != "pools" && key != "profiles") {
       unknown_key(entry.key, "core", kCoreKeys);
     }
   }
@@ -199,7 +185,7 @@ void Loader::read_order(const Node& node, const Node& body) {
   }
 }
 
-void Loader::read_execution_defaults(const Node& node) {
+void Loader::read_execution_defaults(const Node& node, const Node& body) {
   const std::string path = "core.execution_defaults";
   if (node.is_null()) return;
   if (node.kind != Kind::map) return wrong_type(node, path, "a mapping");
@@ -214,8 +200,17 @@ void Loader::read_execution_defaults(const Node& node) {
     } else if (key == "retry") {
       read_retry(entry.value, here, nullptr, defaults);
     } else if (key == "max_parallel") {
-      if (auto value = read_integer(entry.value, here, 1, 10'000, nullptr))
-        pipeline_.max_parallel = static_cast<uint32_t>(*value);
+      read_max_parallel(entry.value, here, body);
+    } else if (key == "deadline") {
+      read_deadline(entry.value, here, nullptr, defaults);
+    } else if (key == "cache") {
+      read_cache(entry.value, here, nullptr, defaults);
+    } else if (key == "priority") {
+      read_priority(entry.value, here, nullptr, defaults);
+    } else if (key == "pool") {
+      read_pool(entry.value, here, nullptr, defaults);
+    } else if (key == "on_failure") {
+      read_on_failure(entry.value, here, nullptr, defaults);
     } else if (contains(kLaterDefaultKeys, key)) {
       not_supported(entry.key, here);
     } else {
@@ -280,23 +275,49 @@ void Loader::add_variable(std::string name, const Node& written, bool given) {
                                [&](uint32_t i) { return hash_of(links_.variables[i].name); });
 }
 
-void Loader::read_variables(const Node* declared) {
+/// What `--var` gives; its place is the option.
+std::optional<Node> Loader::read_given(const std::string& name, const std::string& text) {
+  const std::string source = "--var " + name;
+  if (!is_identifier(name)) {
+    report("pipeline.variable",
+           "'" + shorten(name, 60) + "' is no name of a variable, expected letters, digits, '_' and '-'",
+           "write --var NAME=VALUE", Where{source, 1, 1, {}});
+    return std::nullopt;
+  }
   std::error_code ignored;
   const auto folder = std::filesystem::current_path(ignored);
+  auto value = read_yaml(text, source, folder);
+  if (!value) {
+    errors_.push_back(value.error());
+    return std::nullopt;
+  }
+  return adopt(document(), (*value)->root(), document().add_file(source, folder));
+}
+
+std::optional<Node> Loader::merge_with_variables(std::unique_ptr<Document> read) {
+  auto body = merge(std::move(read));
+  if (!body || options_.variables.empty()) return body;
+  const auto inside = [&](std::string_view key, const Node& value) {
+    const Entry entry{document().make_string(key, value), value};
+    return document().make_map(std::span(&entry, 1), value);
+  };
   for (const auto& [name, text] : options_.variables) {
-    const std::string source = "--var " + name;
-    if (!is_identifier(name)) {
-      report("pipeline.variable",
-             "'" + shorten(name, 60) + "' is no name of a variable, expected letters, digits, '_' and '-'",
-             "write --var NAME=VALUE", Where{source, 1, 1, {}});
-      continue;
-    }
-    auto value = read_yaml(text, source, folder);
-    if (!value) {
-      errors_.push_back(value.error());
-      continue;
-    }
-    add_variable(name, adopt(document(), (*value)->root(), document().add_file(source, folder)), true);
+    const auto value = read_given(name, text);
+    if (!value) continue;
+    // What a variable is given is all of it: mappings are not merged.
+    Node whole = *value;
+    whole.merge = Merge::replace;
+    auto with = merge_pipeline(document(), *body, inside("core", inside("variables", inside(name, whole))));
+    if (!with) errors_.push_back(std::move(with.error()));
+    if (with) body = *with;
+  }
+  if (!errors_.empty()) return std::nullopt;
+  return body;
+}
+
+void Loader::read_variables(const Node* declared) {
+  for (const auto& [name, text] : options_.variables) {
+    if (const auto value = read_given(name, text)) add_variable(name, *value, true);
   }
   if (declared != nullptr && !declared->is_null()) {
     if (declared->kind != Kind::map) {

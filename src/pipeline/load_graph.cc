@@ -29,6 +29,7 @@ void Loader::link() {
     const std::string path = type + '.' + (name.kind == Kind::string ? std::string(name.string()) : "?");
     const Node& config = item.count > 0 ? pipeline_.instances[item.first].config : *item.node;
     if (item.count > 0) gather_references(config, path, shared);
+    if (item.for_each != nullptr) gather_references(*item.for_each, path + ".for_each", shared);
     if (item.when != nullptr) {
       gather_references(*item.when, path + ".when", shared);
       const Template* form = item.when->computed ? links_.template_of(*item.when) : nullptr;
@@ -55,6 +56,7 @@ void Loader::link() {
   if (errors_.empty()) {
     reverse_edges();
     find_cycle();
+    if (finally_) check_finally();
   }
   edge_places_ = {};
 }
@@ -79,6 +81,7 @@ void Loader::gather_references(const Node& node, const std::string& path, std::v
                                         reference.all, true, where);
       reference.first = target.first;
       reference.count = target.count;
+      reference.group = target.count == 1 && pipeline_.instances[target.first].group;
     }
     for (uint32_t i = 0; i < reference.count; ++i) {
       Wait wait;
@@ -141,6 +144,13 @@ Loader::Target Loader::find_target(std::string_view type, std::string_view name,
     return {item.first, item.count, true};
   }
   const uint32_t found = instance_named(name);
+  if (found != IndexTable::kNone && instances[found].group) {
+    // Which keys there are, time will tell: who waits for one of them waits for all.
+    if (key != nullptr || all || !needs_key) return {found, 1, true};
+    report("graph.needs_key", address + " is a for_each, expected one of its instances",
+           "write " + address + "[*] for all of them, or one as " + address + "[\"KEY\"]", std::move(where));
+    return {};
+  }
   if (found != IndexTable::kNone && key == nullptr && !all) return {found, 1, true};
   if (incomplete_[index]) return {};  // its name may be one of those that were refused
   if (found != IndexTable::kNone) {
@@ -206,6 +216,20 @@ void Loader::read_dependency(const Node& node, const std::string& path, std::vec
     return report("pipeline.type", path + " has the text '" + shorten(text, 60) + "', expected " + kForms, {},
                   *name, path);
   }
+  wait.line = name->line;
+  wait.column = name->column;
+  if (bracket == text.size()) {  // the usual one, without what only messages need
+    const auto section = sections_.find(text.substr(0, dot));
+    const std::string_view wanted = text.substr(dot + 1);
+    const uint32_t index = section == sections_.end() ? IndexTable::kNone : section->second;
+    wait.upstream = links_.addresses.find(hash_of(wanted, index), [&](uint32_t i) {
+      return pipeline_.instances[i].section == index && pipeline_.instances[i].name == wanted;
+    });
+    if (wait.upstream != IndexTable::kNone) {
+      waits.push_back(wait);
+      return;
+    }
+  }
   std::string key;
   bool has_key = false;
   const std::string_view rest = text.substr(bracket);
@@ -225,8 +249,6 @@ void Loader::read_dependency(const Node& node, const std::string& path, std::vec
   }
   const Target target = find_target(text.substr(0, dot), text.substr(dot + 1, bracket - dot - 1),
                                     has_key ? &key : nullptr, all, false, document().where(*name, path));
-  wait.line = name->line;
-  wait.column = name->column;
   for (uint32_t i = 0; i < target.count; ++i) {
     wait.upstream = target.first + i;
     waits.push_back(wait);
@@ -241,16 +263,20 @@ void Loader::settle(uint32_t instance, std::vector<Wait>& waits) {
     place.column = wait.column;
     return place;
   };
-  const uint32_t section = pipeline_.instances[instance].section;
-  if (instance > 0) {
-    const bool same = pipeline_.instances[instance - 1].section == section;
-    if (same ? pipeline_.sections[section].sequential : sequential_) {
-      Wait wait;
-      wait.upstream = instance - 1;
-      wait.line = pipeline_.instances[instance].at.line;
-      wait.column = pipeline_.instances[instance].at.column;
-      waits.push_back(wait);
+  // `order` does not count what is finally: that waits for all the others, so nobody can wait for it.
+  if (!finally_ || !pipeline_.settings[pipeline_.instances[instance].settings].finally) {
+    const uint32_t section = pipeline_.instances[instance].section;
+    if (ordered_ != UINT32_MAX) {
+      const bool same = pipeline_.instances[ordered_].section == section;
+      if (same ? pipeline_.sections[section].sequential : sequential_) {
+        Wait wait;
+        wait.upstream = ordered_;
+        wait.line = pipeline_.instances[instance].at.line;
+        wait.column = pipeline_.instances[instance].at.column;
+        waits.push_back(wait);
+      }
     }
+    ordered_ = instance;
   }
   if (waits.size() > 1) {
     std::stable_sort(waits.begin(), waits.end(),
@@ -313,6 +339,11 @@ void Loader::check_values(const Item& item) {
     const Template* form = links_.template_of(*when);
     if (form == nullptr || !form->is_whole()) when = nullptr;  // reported already
   }
+  if (item.for_each != nullptr) {
+    Document scratch;
+    Evaluator evaluator(links_, document(), scratch, nullptr, nullptr);
+    evaluator.tree(*item.for_each, pipeline_.address(item.first) + ".for_each", errors_);
+  }
   if (!config.computed && when == nullptr) return;
   std::optional<Document> scratch;
   for (uint32_t i = 0; i < item.count; ++i) {
@@ -320,6 +351,7 @@ void Loader::check_values(const Item& item) {
     if (i % kScratchLife == 0) scratch.emplace();
     const size_t before = errors_.size();
     Evaluator evaluator(links_, document(), *scratch, each_of(instance), nullptr);
+    evaluator.each_unknown = item.for_each != nullptr;
     const std::string path = pipeline_.address(instance);
     evaluator.tree(config, path, errors_);
     if (when != nullptr) {
@@ -341,6 +373,26 @@ void Loader::reverse_edges() {
   std::vector<uint32_t> next(links_.downstream_start.begin(), links_.downstream_start.end() - 1);
   for (uint32_t i = 0; i < count; ++i) {
     for (const Edge& edge : pipeline_.upstream(i)) links_.downstream[next[edge.upstream]++] = i;
+  }
+}
+
+/// What cleans up runs when the others are over, so that these cannot wait for it.
+void Loader::check_finally() {
+  const auto is_finally = [&](uint32_t i) {
+    return pipeline_.settings[pipeline_.instances[i].settings].finally;
+  };
+  for (uint32_t i = 0; i < pipeline_.instances.size(); ++i) {
+    if (is_finally(i)) continue;
+    for (uint32_t at = links_.upstream_start[i]; at < links_.upstream_start[i + 1]; ++at) {
+      const uint32_t upstream = links_.upstream[at].upstream;
+      if (!is_finally(upstream)) continue;
+      Where where = document().where(pipeline_.instances[i].at, pipeline_.address(i));
+      std::tie(where.line, where.column) = edge_places_[at];
+      report("graph.finally",
+             pipeline_.address(i) + " waits for " + pipeline_.address(upstream) +
+                 ", which is finally: it runs when all that is not is over",
+             "remove the dependency, or write finally: true here as well", std::move(where));
+    }
   }
 }
 

@@ -12,12 +12,15 @@ namespace {
 constexpr size_t kMaxInstances = 1'000'000;
 constexpr std::string_view kReservedTypes[] = {"var", "env", "each", "secret"};
 
-/// What a stack name may not have becomes '-', one for each character.
+std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
+
+}  // namespace
+
 std::string as_stack_name(std::string_view name) {
   std::string out;
   for (char c : name) {
     if ((c & 0xC0) == 0x80) continue;
-    out += illegal_character({&c, 1}).empty() ? c : '-';
+    out += is_stack_name({&c, 1}) ? c : '-';
   }
   return out;
 }
@@ -32,10 +35,6 @@ std::string keyed_name(std::string_view name, std::string_view key) {
   return out += "\"]";
 }
 
-std::string place_text(const Document& document, const Node& node) { return document.where(node).text(); }
-
-}  // namespace
-
 void Loader::read_sections(const Node& body) {
   size_t items = 0;
   for (const Entry& entry : body.map()) items += entry.value.list().size();
@@ -45,14 +44,16 @@ void Loader::read_sections(const Node& body) {
     if (entry.key.string() != "core") read_section(entry);
   }
   check_stacks();
+  check_moved();
 }
 
 void Loader::read_section(const Entry& entry) {
   const std::string type(entry.key.string());
   const auto index = static_cast<uint32_t>(pipeline_.sections.size());
   const auto order = section_order_.find(entry.key.string());
-  pipeline_.sections.push_back(
-      {type, entry.key, order == section_order_.end() ? sequential_ : order->second});
+  const auto limit = section_limits_.find(entry.key.string());
+  pipeline_.sections.push_back({type, entry.key, order == section_order_.end() ? sequential_ : order->second,
+                                limit == section_limits_.end() ? 0 : limit->second});
   incomplete_.push_back(false);
   sections_.emplace(entry.key.string(), index);
   if (!is_identifier(type) ||
@@ -79,6 +80,11 @@ void Loader::read_section(const Entry& entry) {
 Loader::Keys Loader::split(const Node& node, const std::string& path, std::vector<Entry>& config) {
   Keys keys;
   using Id = InstanceKey::Id;
+  const auto setting = [&](const Node*& key, const Node& value) {
+    key = &value;
+    keys.has_settings = true;
+    keys.settings_vary = keys.settings_vary || value.computed;
+  };
   for (const Entry& entry : node.map()) {
     const InstanceKey* const own = find_instance_key(entry.key.string());
     if (own == nullptr) {
@@ -91,13 +97,21 @@ Loader::Keys Loader::split(const Node& node, const std::string& path, std::vecto
       case Id::depends_on: keys.depends_on = &entry.value; break;
       case Id::when: keys.when = &entry.value; break;
       case Id::for_each: keys.for_each = &entry.value; break;
-      case Id::tags: keys.tags = &entry.value; break;
-      case Id::max_attempts: keys.max_attempts = &entry.value; break;
-      case Id::retry: keys.retry = &entry.value; break;
-      case Id::timeout: keys.timeout = &entry.value; break;
-      case Id::allow_failure: keys.allow_failure = &entry.value; break;
+      case Id::tags: setting(keys.tags, entry.value); break;
+      case Id::max_attempts: setting(keys.max_attempts, entry.value); break;
+      case Id::retry: setting(keys.retry, entry.value); break;
+      case Id::timeout: setting(keys.timeout, entry.value); break;
+      case Id::allow_failure: setting(keys.allow_failure, entry.value); break;
+      case Id::deadline: setting(keys.deadline, entry.value); break;
+      case Id::cache: setting(keys.cache, entry.value); break;
+      case Id::priority: setting(keys.priority, entry.value); break;
+      case Id::pool: setting(keys.pool, entry.value); break;
+      case Id::protect: setting(keys.protect, entry.value); break;
+      case Id::finally: setting(keys.finally, entry.value); break;
+      case Id::on_failure: setting(keys.on_failure, entry.value); break;
       case Id::permissions: keys.permissions = &entry.value; break;
       case Id::limits: keys.limits = &entry.value; break;
+      case Id::hooks: keys.hooks = &entry.value; break;
       case Id::later: not_supported(entry.key, path + '.' + std::string(entry.key.string())); break;
     }
   }
@@ -159,12 +173,11 @@ void Loader::read_item(uint32_t section, const Node& node, size_t index) {
     wrong_type(*keys.when, path + ".when", "a boolean or an expression",
                "write it as when: \"${var.region == 'us'}\"");
   }
-  const auto varies = [](const Node* value) { return value != nullptr && value->computed; };
-  const bool settings_vary = varies(keys.max_attempts) || varies(keys.retry) || varies(keys.timeout) ||
-                             varies(keys.tags) || varies(keys.allow_failure);
   if (keys.for_each == nullptr) {
     const uint32_t settings = read_item_settings(keys, path, nullptr);
     if (!add_instance(item, keys, config, path, UINT32_MAX, settings)) incomplete_[section] = true;
+  } else if (uses(*keys.for_each, path + ".for_each", {Root::instance})) {
+    if (!add_over_outputs(item, keys, config, path)) incomplete_[section] = true;
   } else {
     auto expansion = read_for_each(*keys.for_each, path + ".for_each");
     if (expansion && pipeline_.instances.size() + expansion->size() > kMaxInstances) {
@@ -177,13 +190,13 @@ void Loader::read_item(uint32_t section, const Node& node, size_t index) {
         keys.name->computed && keys.name->kind == Kind::string ? parse(*keys.name, path + ".name") : nullptr;
     item.group = form == nullptr || !(form->uses(Root::each_key) || form->uses(Root::each_value));
     if (!expansion) incomplete_[section] = true;
-    const uint32_t shared = settings_vary ? 0 : read_item_settings(keys, path, nullptr);
+    const uint32_t shared = keys.settings_vary ? 0 : read_item_settings(keys, path, nullptr);
     bool good = expansion.has_value();
     for (size_t i = 0; good && i < expansion->size(); ++i) {
       pipeline_.each.push_back(std::move((*expansion)[i]));
       const auto each = static_cast<uint32_t>(pipeline_.each.size() - 1);
       const Each copy = pipeline_.each[each];
-      const uint32_t settings = settings_vary ? read_item_settings(keys, path, &copy) : shared;
+      const uint32_t settings = keys.settings_vary ? read_item_settings(keys, path, &copy) : shared;
       good = add_instance(item, keys, config, path, each, settings) && errors_.size() == before;
     }
     if (!good) incomplete_[section] = true;
@@ -298,9 +311,11 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
            path);
     return true;
   }
-  auto stack = read_stack(keys, path, values, *name);
+  const bool over_outputs = item.for_each != nullptr;
+  auto stack = over_outputs ? std::optional<std::string>("") : read_stack(keys, path, values, *name);
   if (!stack) return false;
   Instance instance;
+  instance.group = over_outputs;
   instance.section = item.section;
   instance.name = std::move(*name);
   instance.stack = std::move(*stack);
@@ -313,6 +328,7 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
   }
   instance.config = config;
   if (keys.when != nullptr) instance.when = *keys.when;
+  if (keys.hooks != nullptr) instance.hooks = read_item_hooks(*keys.hooks, path + ".hooks", values);
   instance.each = each;
   instance.settings = settings;
   pipeline_.instances.push_back(std::move(instance));
@@ -323,15 +339,6 @@ bool Loader::add_instance(Item& item, const Keys& keys, const Node& config, cons
 }
 
 std::optional<std::vector<Each>> Loader::read_for_each(const Node& node, const std::string& path) {
-  const size_t before = errors_.size();
-  if (!prepare(node, path)) {
-    if (errors_.size() > before && errors_.back().code == "expression.not_static") {
-      errors_.back().code = "pipeline.not_supported";
-      errors_.back().message = "for_each over outputs is not supported by this version";
-      errors_.back().hint = "give a list, a mapping or {folders: PATTERN}";
-    }
-    return std::nullopt;
-  }
   auto value = resolve(node, path, nullptr);
   if (!value) return std::nullopt;
   std::vector<Each> out;
@@ -347,16 +354,23 @@ std::optional<std::vector<Each>> Loader::read_for_each(const Node& node, const s
         out.push_back({std::move(match.key), document().make_string(match.value, *pattern)});
       return out;
     }
-    for (const Entry& entry : value->map()) out.push_back({std::string(entry.key.string()), entry.value});
+  }
+  return items_of(*value, path, "a list, a mapping or {folders: PATTERN}");
+}
+
+std::optional<std::vector<Each>> Loader::items_of(const Node& value, const std::string& path,
+                                                  std::string_view expected) {
+  std::vector<Each> out;
+  if (value.kind == Kind::map) {
+    for (const Entry& entry : value.map()) out.push_back({std::string(entry.key.string()), entry.value});
     return out;
   }
-  if (value->kind != Kind::list) {
-    wrong_type(*value, path, "a list, a mapping or {folders: PATTERN}",
-               "write, for example, for_each: [a, b]");
+  if (value.kind != Kind::list) {
+    wrong_type(value, path, expected, "write, for example, for_each: [a, b]");
     return std::nullopt;
   }
   std::unordered_map<std::string, const Node*> keys;
-  for (const Node& item : value->list()) {
+  for (const Node& item : value.list()) {
     std::string key = item.kind == Kind::map ? std::to_string(out.size()) : scalar_text(item);
     if (item.kind == Kind::list || item.is_null()) {
       wrong_type(item, path + '[' + std::to_string(out.size()) + ']',
@@ -377,6 +391,7 @@ void Loader::check_stacks() {
   IndexTable stacks;
   const auto& instances = pipeline_.instances;
   for (uint32_t i = 0; i < instances.size(); ++i) {
+    if (instances[i].group) continue;
     const size_t hash = hash_of(instances[i].stack);
     const uint32_t same =
         stacks.find(hash, [&](uint32_t k) { return instances[k].stack == instances[i].stack; });

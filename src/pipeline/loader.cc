@@ -43,11 +43,17 @@ bool is_identifier(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) { return is_name_character(c) && c != '.'; });
 }
 
-bool Loader::run(std::unique_ptr<Document> read) {
+std::optional<Node> Loader::merge(std::unique_ptr<Document> read) {
   pipeline_.document = std::move(read);
   pipeline_.folder = document().folder(0);
   const Node* body = pick(document().root());
-  if (body == nullptr) return false;
+  if (body == nullptr) return std::nullopt;
+  return with_profile(*body);
+}
+
+bool Loader::run(std::unique_ptr<Document> read) {
+  const auto body = merge(std::move(read));
+  if (!body) return false;
   static const Node kNothing{};
   const Node* core = body->find("core");
   read_core(core != nullptr ? *core : kNothing, *body);
@@ -113,8 +119,17 @@ Template* Loader::parse(const Node& text, const std::string& path) {
   }
   for (const Reference& reference : parsed->references) {
     if (reference.root == Root::variable) used_.insert(reference.name);
-    if (reference.root != Root::environment || links_.environment.contains(reference.name)) continue;
+    if (reference.root != Root::environment) continue;
     const std::string name(reference.name);
+    if (const auto secret = secret_variables_.find(name); secret != secret_variables_.end()) {
+      report("expression.secret", "'env." + name + "' is a secret, which is not read as plain text",
+             secret->second.empty() ? "use another variable: this one holds core.secrets.passphrase"
+                                    : "write secret." + secret->second,
+             place_in_text(document(), text, reference.offset, path));
+      unparsed_.insert(text.text);
+      return nullptr;
+    }
+    if (links_.environment.contains(reference.name)) continue;
     const char* value = options_.environment ? options_.environment(name) : std::getenv(name.c_str());
     links_.environment.emplace(name, value == nullptr ? std::nullopt : std::optional<std::string>(value));
   }

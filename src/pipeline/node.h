@@ -22,6 +22,9 @@ std::string_view describe(Kind kind);
 
 struct Entry;
 
+/// What a tag says of a list or mapping that is merged over another: `!append`, `!replace`.
+enum class Merge : uint8_t { plain, append, replace };
+
 /// One value with the place it was written at. 32 bytes; copies share what they point to.
 struct Node {
   Kind kind = Kind::null;
@@ -32,7 +35,7 @@ struct Node {
   uint16_t file = 0;     // index into Document::files
   bool verbatim =
       false;  // an expression's text stands in the file as it is here, so that its columns can be told
-  uint8_t reserved = 0;
+  Merge merge = Merge::plain;
   uint32_t line = 0;    // 1-based
   uint32_t column = 0;  // 1-based
   uint32_t size = 0;    // bytes of a string, items of a list, entries of a map
@@ -83,9 +86,14 @@ class Document {
   uint16_t add_file(std::string name, std::filesystem::path folder);
   size_t file_count() const { return files_.size(); }
   Where where(const Node& node, std::string path = {}) const;
+  /// Whether some node has a tag that says how it is merged.
+  bool has_merge_tags() const { return merge_tags_; }
+  void note_merge_tag() { merge_tags_ = true; }
 
   // For those who build nodes: everything is allocated in the arena.
   std::string_view intern(std::string_view text);
+  /// Memory for nodes that a caller fills.
+  void* reserve(size_t bytes) { return arena_.allocate(bytes, alignof(Node)); }
   Node make_string(std::string_view text, const Node& at);
   // `at` gives the position; `computed` and `escaped` are true where they are in some item.
   Node make_list(const std::vector<Node>& items, const Node& at) {
@@ -107,6 +115,7 @@ class Document {
   std::pmr::monotonic_buffer_resource arena_{16 * 1024};
   std::vector<File> files_;
   Node root_;
+  bool merge_tags_ = false;
 };
 
 static_assert(sizeof(Node) == 32 && sizeof(Entry) == 64);

@@ -4,7 +4,8 @@
 #include "pipeline/evaluate.h"
 #include "pipeline/links.h"
 #include "pipeline/loader.h"
-#include "pipeline/reader.h"
+#include "pipeline/sources.h"
+#include "pipeline/tree_cache.h"
 
 namespace pf::pipeline {
 namespace {
@@ -27,11 +28,13 @@ Pipeline::Pipeline() : links(std::make_unique<Links>()) {}
 Pipeline::~Pipeline() = default;
 
 std::span<const Edge> Pipeline::upstream(uint32_t i) const {
+  if (i + 1 >= links->upstream_start.size()) return {};  // of a group: it waited for them
   const uint32_t start = links->upstream_start[i];
   return {links->upstream.data() + start, links->upstream_start[i + 1] - start};
 }
 
 std::span<const uint32_t> Pipeline::downstream(uint32_t i) const {
+  if (i + 1 >= links->downstream_start.size()) return {};
   const uint32_t start = links->downstream_start[i];
   return {links->downstream.data() + start, links->downstream_start[i + 1] - start};
 }
@@ -51,13 +54,31 @@ int64_t Pipeline::find(std::string_view address) const {
 }
 
 tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options) {
-  auto document = read_yaml_file(options.file, options.file.string());
-  if (!document) return tl::unexpected(Errors{document.error()});
   auto pipeline = std::make_unique<Pipeline>();
   pipeline->file = options.file;
+  auto document = read_pipeline_file(options.file, options.tree_cache, &pipeline->links->fresh_trees);
+  if (!document) return tl::unexpected(Errors{document.error()});
   Loader loader(options, *pipeline);
   if (!loader.run(std::move(*document))) return tl::unexpected(loader.take_errors());
   return pipeline;
+}
+
+Result<void> keep_trees(const Pipeline& pipeline) {
+  for (const FreshTree& tree : pipeline.links->fresh_trees) {
+    if (auto written = write_tree(tree.path, tree.root, tree.merge_tags); !written) return written;
+  }
+  return {};
+}
+
+tl::expected<Merged, Errors> merge(const LoadOptions& options) {
+  auto document = read_pipeline_file(options.file);
+  if (!document) return tl::unexpected(Errors{document.error()});
+  Pipeline pipeline;
+  pipeline.file = options.file;
+  Loader loader(options, pipeline);
+  const auto body = loader.merge_with_variables(std::move(*document));
+  if (!body) return tl::unexpected(loader.take_errors());
+  return Merged{pipeline.name, pipeline.profile, *body, std::move(pipeline.document)};
 }
 
 Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scratch, Errors& errors) {
@@ -65,6 +86,7 @@ Node evaluate_static(const Pipeline& pipeline, uint32_t instance, Document& scra
   const Node& config = pipeline.instances[instance].config;
   if (!config.computed && !config.escaped) return config;
   Evaluator evaluator(*pipeline.links, *pipeline.document, scratch, each_of(pipeline, instance), nullptr);
+  evaluator.each_unknown = pipeline.instances[instance].group;
   return evaluator.tree(config, pipeline.address(instance), errors);
 }
 
@@ -84,10 +106,14 @@ Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs&
   return out;
 }
 
-Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs) {
+Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs) {
   const Node& when = pipeline.instances[instance].when;
   if (when.is_null()) return true;
   if (when.kind == Kind::boolean) return when.boolean;
+  if (pipeline.instances[instance].group) {
+    const Template* form = pipeline.links->template_of(when);
+    if (form != nullptr && (form->uses(Root::each_key) || form->uses(Root::each_value))) return true;
+  }
   const std::string path = pipeline.address(instance) + ".when";
   Document scratch;
   Errors errors;
@@ -95,6 +121,7 @@ Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs&
   const Node value = evaluator.tree(when, path, errors);
   if (!errors.empty()) return tl::unexpected(std::move(errors.front()));
   if (value.kind == Kind::boolean) return value.boolean;
+  if (value.computed) return std::nullopt;
   return refuse("expression.type", path + " is " + std::string(describe(value.kind)) + ", expected a boolean",
                 "compare the value, for example with == 'text'", pipeline.document->where(when, path));
 }

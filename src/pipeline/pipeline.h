@@ -1,5 +1,5 @@
 // A pipeline file, read, expanded and linked: sections of instances with settings, configuration, and the
-// edges between them. Built once by load(); immutable afterwards and then readable from any thread.
+// edges between them. Built once by load(), grown by expand() alone; readable from any thread in between.
 #pragma once
 
 #include <filesystem>
@@ -142,6 +142,7 @@ struct LoadOptions {
   std::string profile;         // `--profile`; may be empty
   std::vector<std::pair<std::string, std::string>> variables;  // `--var k=v`, v is YAML
   std::function<const char*(const std::string&)> environment;  // getenv by default; read while loading only
+  std::filesystem::path tree_cache;  // a folder with parsed files, which is only read; empty: none
 };
 
 class Pipeline {
@@ -183,9 +184,24 @@ class Pipeline {
 };
 
 /// Reads and links a pipeline file; reports every error that it can find at once, sorted by position. Nothing
-/// is executed and no file but the pipeline's is read (and folders listed, for for_each over folders). Error
-/// codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
+/// is executed, and only the file, those that it includes and its profile's are read (and folders listed, for
+/// for_each over folders). Error codes: yaml.*, `pipeline.*`, `expression.*`, `graph.*` (docs/errors.md).
 tl::expected<std::unique_ptr<Pipeline>, Errors> load(const LoadOptions& options);
+
+/// Writes the files that load() had to parse to its LoadOptions::tree_cache. Errors `os.*`; nothing depends
+/// on it.
+Result<void> keep_trees(const Pipeline& pipeline);
+
+/// A pipeline as it is written, with what its file includes, its profile and `--var` merged, but not looked
+/// at otherwise: expressions stay as they are.
+struct Merged {
+  std::string name;
+  std::string profile;  // empty: none
+  Node body;            // without core.profiles
+  std::unique_ptr<Document> document;
+};
+/// Errors as those of load() that tell of files, profiles and the choice of a pipeline.
+tl::expected<Merged, Errors> merge(const LoadOptions& options);
 
 /// Gives what is known only when an instance is about to run: outputs of finished ones, and secrets.
 class Outputs {
@@ -193,6 +209,8 @@ class Outputs {
   virtual ~Outputs() = default;
   /// The outputs of a succeeded instance (a JSON object); null when it has none. Valid until the next call.
   virtual const Json* of(uint32_t instance) = 0;
+  /// False: nobody knows them yet. What depends on them stays as it is written, `computed` (previews).
+  virtual bool known(uint32_t /*instance*/) { return true; }
   /// The value of a secret. Errors `secret.missing`, `secret.short`.
   virtual Result<std::string> secret(std::string_view name) = 0;
 };
@@ -216,16 +234,29 @@ struct Evaluated {
 };
 Result<Evaluated> evaluate(const Pipeline& pipeline, uint32_t instance, Outputs& outputs, Document& scratch);
 /// Makes the instances of a group (Instance::group), whose upstream has concluded: they are appended to
-/// `pipeline.instances`, wait for nothing, and nothing waits for them but, by way of the group, who waits for
-/// it. Returns how many. Errors `expression.*`, `pipeline.*`: nothing was appended.
+/// `pipeline.instances` (and what they need to `each`, `settings` and `hooks`, so that references into these
+/// end), wait for nothing, and nothing waits for them but, by way of the group, who waits for it. Returns how
+/// many; none where the list is empty or null. Nobody else may look at the pipeline meanwhile. Errors
+/// `expression.*`, `pipeline.*`: nothing was appended.
 Result<uint32_t> expand(Pipeline& pipeline, uint32_t group, Outputs& outputs);
 /// The same with keys and values that were expanded before: a JSON list of [key, value], as expansion() has
-/// it.
+/// it. Error `pipeline.expansion` where it is no such list.
 Result<uint32_t> expand_again(Pipeline& pipeline, uint32_t group, const Json& expansion);
 /// What expand() made of a group: its instances are [first, first + count).
 Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
 
-/// The value of `when:`; true where there is none.
-Result<bool> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
+/// The pipeline the other way round, for a scheduler: who waited is waited for. It has the same indexes,
+/// settings without `finally` and `allow_failure`, and no document: nothing in it can be evaluated. Groups
+/// are parted from their instances, which take their place in the graph.
+std::unique_ptr<Pipeline> reversed(const Pipeline& pipeline);
+/// Adds an instance that is not written anywhere, with a configuration as it was kept (a JSON object); nothing
+/// waits for it, nor it for anything. `stack` is its stack's name, or ends in `-*` where it is made from the
+/// instance's. Returns its index.
+uint32_t adopt(Pipeline& pipeline, const std::string& type, const std::string& name, const std::string& stack,
+               const Json& config);
+
+/// The value of `when:`; true where there is none, and for a group whose `when` reads `each`: its instances
+/// have it, too. Nothing where it depends on outputs that are not known.
+Result<std::optional<bool>> evaluate_when(const Pipeline& pipeline, uint32_t instance, Outputs& outputs);
 
 }  // namespace pf::pipeline

@@ -278,8 +278,8 @@ Result<std::unique_ptr<Document>> read_yaml(std::string_view text, const std::st
   return Reading(text, name, limits).run(folder);
 }
 
-Result<std::unique_ptr<Document>> read_yaml_file(const std::filesystem::path& path, const std::string& name,
-                                                 const ReadLimits& limits) {
+Result<std::string> read_text_file(const std::filesystem::path& path, const std::string& name,
+                                   const ReadLimits& limits) {
   const Where where{name, 1, 1, {}};
   auto text = read_file(path, limits.bytes);
   if (!text) {
@@ -294,6 +294,13 @@ Result<std::unique_ptr<Document>> read_yaml_file(const std::filesystem::path& pa
     }
     return refuse("yaml.unreadable", text.error().message, "expected a text file that can be read", where);
   }
+  return std::move(*text);
+}
+
+Result<std::unique_ptr<Document>> read_yaml_file(const std::filesystem::path& path, const std::string& name,
+                                                 const ReadLimits& limits) {
+  auto text = read_text_file(path, name, limits);
+  if (!text) return tl::unexpected(std::move(text.error()));
   std::error_code ignored;
   auto folder = std::filesystem::absolute(path, ignored).lexically_normal().parent_path();
   return read_yaml(*text, name, folder, limits);

@@ -16,6 +16,7 @@ struct ReadLimits {
   size_t bytes = 16U << 20;  // `yaml.too_big`
   int depth = 64;            // `yaml.depth`
   size_t nodes = 2'000'000;  // counted after aliases and merge keys are expanded: `yaml.alias_bomb`
+  bool merge_tags = false;   // `!append` before a list and `!replace` are kept (Node::merge)
 };
 
 /// Reads one document. `name` is the file as messages show it; `folder` is where its relative paths start.
@@ -29,6 +30,9 @@ struct ReadLimits {
 Result<std::unique_ptr<Document>> read_yaml(std::string_view text, const std::string& name,
                                             const std::filesystem::path& folder,
                                             const ReadLimits& limits = {});
+/// A file's text, as read_yaml_file reads it.
+Result<std::string> read_text_file(const std::filesystem::path& path, const std::string& name,
+                                   const ReadLimits& limits = {});
 /// Reads a file; also `yaml.missing_file`, `yaml.unreadable`.
 Result<std::unique_ptr<Document>> read_yaml_file(const std::filesystem::path& path, const std::string& name,
                                                  const ReadLimits& limits = {});

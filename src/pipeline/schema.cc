@@ -447,6 +447,7 @@ class Model final : public Schema {
                     std::move(where));
     }
     rule_ = std::move(*rule);
+    has_secrets_ = rules::has_secret(*rule_);
     return {};
   }
   void build_empty() {
@@ -467,9 +468,12 @@ class Model final : public Schema {
     rules::check(*rule_, document, config, path, computed_ok ? planned : strict, errors);
   }
 
-  void encode(const Document& document, const Node& config, std::string& cbor) const override {
-    rules::encode(*rule_, document, config, nullptr, cbor);
+  void encode(const Document& document, const Node& config, std::string& cbor,
+              const Encoding& encoding) const override {
+    rules::encode(*rule_, document, config, nullptr, cbor, encoding);
   }
+
+  bool has_secrets() const override { return has_secrets_; }
 
   std::vector<std::string> fields() const override {
     std::vector<std::string> names;
@@ -480,6 +484,7 @@ class Model final : public Schema {
  private:
   Document defaults_;
   std::unique_ptr<rules::Rule> rule_;
+  bool has_secrets_ = false;
 };
 
 }  // namespace

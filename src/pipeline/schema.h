@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,14 @@
 #include "pipeline/node.h"
 
 namespace pf::pipeline {
+
+/// What else encode() can tell of a configuration, and how it writes secrets.
+struct Encoding {
+  /// Absolute paths of `s.path` values that must exist: what the instance is made of.
+  std::vector<std::string>* inputs = nullptr;
+  /// Where set: what is written in place of the value of a field with `secret = true`, given as CBOR.
+  std::function<std::string(std::string_view cbor)> conceal;
+};
 
 /// A model's rules. The JSON description's form is that of stdlib/schema.lua, written at the top of
 /// schema.cc.
@@ -33,7 +42,10 @@ class Schema {
                      Errors& errors) const = 0;
   /// Appends the checked configuration as one CBOR map: defaults filled in, keys sorted, `s.path` values
   /// absolute (against the folder of the file that wrote them). Precondition: check() found nothing.
-  virtual void encode(const Document& document, const Node& config, std::string& cbor) const = 0;
+  virtual void encode(const Document& document, const Node& config, std::string& cbor,
+                      const Encoding& encoding = {}) const = 0;
+  /// Whether some field has `secret = true`.
+  virtual bool has_secrets() const = 0;
   /// Names of the top-level fields, sorted.
   virtual std::vector<std::string> fields() const = 0;
 };

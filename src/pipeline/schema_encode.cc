@@ -61,11 +61,17 @@ namespace {
 
 class Encoder {
  public:
-  Encoder(const Document& document, const Node* at, std::string& out)
-      : document_(document), at_(at), out_(out), w_(out) {}
+  Encoder(const Document& document, const Node* at, std::string& out, const Encoding& encoding)
+      : document_(document), at_(at), encoding_(encoding), out_(out), w_(out) {}
 
   void value(const Rule& rule, const Node& node, int depth) {
     if (depth > kMaxDepth) return w_.null();
+    if (rule.secret && encoding_.conceal) {
+      std::string plainly;
+      encode(rule, document_, node, at_, plainly);
+      w_.raw(encoding_.conceal(plainly));
+      return;
+    }
     switch (rule.type) {
       case Type::list:
         if (node.kind != Kind::list || !rule.items) break;
@@ -86,7 +92,7 @@ class Encoder {
       case Type::either: return either(rule, node, depth);
       case Type::path:
         if (node.kind != Kind::string) break;
-        w_.text_or_bytes(resolve_path(document_.folder((at_ != nullptr ? *at_ : node).file), node.string()));
+        path(rule, node);
         return;
       default: break;
     }
@@ -94,6 +100,12 @@ class Encoder {
   }
 
  private:
+  void path(const Rule& rule, const Node& node) {
+    std::string resolved = resolve_path(document_.folder((at_ != nullptr ? *at_ : node).file), node.string());
+    w_.text_or_bytes(resolved);
+    if (rule.must_exist && encoding_.inputs != nullptr) encoding_.inputs->push_back(std::move(resolved));
+  }
+
   // Each field's value as it was written, or null; the number of those that will be there.
   static size_t collect(const Rule& rule, const Node& node, const Node** written) {
     std::fill_n(written, rule.fields.size(), nullptr);
@@ -120,7 +132,7 @@ class Encoder {
       w_.text(rule.fields[i].name);
       if (written[i] != nullptr) {
         value(inner, *written[i], depth + 1);
-      } else if (!inner.default_cbor.empty()) {
+      } else if (!inner.default_cbor.empty() && !encoding_.conceal) {
         w_.raw(inner.default_cbor);
       } else {
         const Node* outer = at_;
@@ -146,14 +158,23 @@ class Encoder {
 
   const Document& document_;
   const Node* at_;
+  const Encoding& encoding_;
   std::string& out_;
   cbor::Writer w_;
 };
 
 }  // namespace
 
-void encode(const Rule& rule, const Document& document, const Node& node, const Node* at, std::string& cbor) {
-  Encoder(document, at, cbor).value(rule, node, 1);
+void encode(const Rule& rule, const Document& document, const Node& node, const Node* at, std::string& cbor,
+            const Encoding& encoding) {
+  Encoder(document, at, cbor, encoding).value(rule, node, 1);
+}
+
+bool has_secret(const Rule& rule) {
+  const auto inner = [](const auto& pointer) { return pointer != nullptr && has_secret(*pointer); };
+  return rule.secret || inner(rule.items) || inner(rule.keys) ||
+         std::any_of(rule.branches.begin(), rule.branches.end(), inner) ||
+         std::any_of(rule.fields.begin(), rule.fields.end(), [&](const Field& f) { return inner(f.rule); });
 }
 
 }  // namespace rules

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/json_fwd.h"
 #include "pipeline/node.h"
+#include "pipeline/schema.h"
 
 namespace pf::pipeline::rules {
 
@@ -72,7 +73,10 @@ void check_at(const Rule& rule, const Document& document, const Node& node, cons
               const CheckOptions& options, Errors& errors);
 /// Appends a value that check() accepted. `at` is the node whose file a path is relative to where `node` is a
 /// default value; null where node was written itself.
-void encode(const Rule& rule, const Document& document, const Node& node, const Node* at, std::string& cbor);
+void encode(const Rule& rule, const Document& document, const Node& node, const Node* at, std::string& cbor,
+            const Encoding& encoding = {});
+/// Whether the rule, or one in it, has `secret`.
+bool has_secret(const Rule& rule);
 
 /// An absolute path without `.`, `..`, doubled or trailing slashes. The folder is taken from the working
 /// folder where it is relative itself.

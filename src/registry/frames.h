@@ -56,7 +56,19 @@ enum class JobKind : uint8_t {
   bootstrap = 1,
   /// nothing more: evaluates models.lua; Done's value is {model name: description} (see stdlib/schema.lua).
   models = 2,
+  /// script (the module's name), event | null: calls the function that a hook's script returns; Done's value
+  /// is what it
+  /// returned. Without an event the script is only run up to its function.
+  hook = 3,
+  /// as instance: initialize, destroy, cleanup. Done has neither value nor state.
+  destroy = 4,
+  /// as instance: initialize, refresh, cleanup. Done's state is what self.state held at cleanup.
+  refresh = 5,
 };
+/// Whether the items that follow are those of an instance.
+inline bool is_of_instance(JobKind kind) {
+  return kind == JobKind::instance || kind == JobKind::destroy || kind == JobKind::refresh;
+}
 
 /// Starts a frame in `out`: leaves room for the length. finish() fills it in. Several frames may follow each
 /// other.

@@ -6,32 +6,97 @@
 
 namespace pf::state {
 
-// Rows of `instances` and `attempts` are only ever appended, in rowid order and one run at a time (the state
-// folder's Lock sees to it): a run's rows lie between its first_* and the end that finish_run writes, so that
-// no index has to be kept while a run goes on. `latest` holds the last success of each address up to row
-// `folded.upto`; what came after it is scanned.
-const char* const kSchema = R"(
+// The layout. What a run writes while it goes on is only ever appended, in rowid order, without an index to
+// keep where there may be many rows (the state folder's Lock sees to it that one process writes).
+//
+// runs        A run's rows in `instances` lie between first_row and the last_row that finish_run writes (none
+//             while it goes on, or when it died), those in `attempts` from first_attempt on. Rows of other
+//             runs may lie between them, since a run can be resumed: so the column `run` is asked as well.
+//             `cleaned`: nobody has to finish its `cleanups` any more. `pruned`: it was removed but for the
+//             rows that `latest` or a reuse needs, and is shown no more.
+// instances   One row when an instance ends; of several in one run (a resumed one) the last counts. `context`
+//             names a row of `contexts`, where each text is kept once.
+// reads       Goes with `instances`, row by row: what the last attempt read. So does `sealed`: outputs with
+//             their secrets. Apart, so that lists of results need not read over them.
+// reused      Instances that were `cached`: pairs of an instance and a row of `instances`, those of one
+// commit
+//             together (state/pairs.h).
+// attempts    Started, and not ended within the same commit. attempt_ends: ended, where they did not succeed
+//             or were not the first.
+// `after`     orders rows of two tables: rows of `instances` (in `attempts` and `reused`) or of `attempts`
+// (in
+//             `attempt_ends`; in `reused` it is the column `attempt`) up to this one had been written before.
+// latest      The last success of each address up to row `folded.upto`; what came after it is scanned. Its
+//             address may be another than the row's: see `renamed`, which lists these rows.
+namespace {
+
+constexpr char kFirstTables[] = R"(
 CREATE TABLE runs(
   run INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, pipeline TEXT NOT NULL, file TEXT NOT NULL,
   started INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0, result INTEGER NOT NULL DEFAULT 0,
   instances INTEGER NOT NULL, first_row INTEGER NOT NULL, last_row INTEGER, first_attempt INTEGER NOT NULL,
-  details TEXT NOT NULL);
+  details TEXT NOT NULL, kind INTEGER NOT NULL DEFAULT 0, profile TEXT NOT NULL DEFAULT '',
+  cleanups TEXT NOT NULL DEFAULT '', cleaned INTEGER NOT NULL DEFAULT 0, pruned INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE instances(
   row INTEGER PRIMARY KEY, run INTEGER NOT NULL, instance INTEGER NOT NULL, result INTEGER NOT NULL,
   attempts INTEGER NOT NULL, started INTEGER NOT NULL, duration INTEGER NOT NULL, cpu INTEGER NOT NULL,
-  peak INTEGER NOT NULL, address TEXT NOT NULL, blocked_by TEXT, error TEXT, outputs BLOB);
+  peak INTEGER NOT NULL, address TEXT NOT NULL, blocked_by TEXT, error TEXT, outputs BLOB, context INTEGER,
+  config BLOB);
 CREATE TABLE attempts(
   row INTEGER PRIMARY KEY, run INTEGER NOT NULL, instance INTEGER NOT NULL, attempt INTEGER NOT NULL,
-  started INTEGER NOT NULL, address TEXT NOT NULL);
+  started INTEGER NOT NULL, address TEXT NOT NULL, after INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE latest(
   pipeline TEXT NOT NULL, address TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY(pipeline, address)) WITHOUT ROWID;
 CREATE TABLE folded(upto INTEGER NOT NULL);
 INSERT INTO folded VALUES(0);
+)";
+constexpr char kSince2[] = R"(
 CREATE TABLE reads(row INTEGER PRIMARY KEY, list TEXT NOT NULL);
 )";
+constexpr char kSince3[] = R"(
+CREATE TABLE contexts(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE sealed(row INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE reused(
+  row INTEGER PRIMARY KEY, run INTEGER NOT NULL, after INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  pairs BLOB NOT NULL);
+CREATE INDEX reused_run ON reused(run);
+CREATE TABLE attempt_ends(
+  row INTEGER PRIMARY KEY, run INTEGER NOT NULL, instance INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  result INTEGER NOT NULL, started INTEGER NOT NULL, duration INTEGER NOT NULL, cpu INTEGER NOT NULL,
+  peak INTEGER NOT NULL, read_bytes INTEGER NOT NULL, write_bytes INTEGER NOT NULL, after INTEGER NOT NULL,
+  address TEXT NOT NULL, error TEXT NOT NULL);
+CREATE INDEX attempt_ends_run ON attempt_ends(run);
+CREATE TABLE expansions(
+  row INTEGER PRIMARY KEY, run INTEGER NOT NULL, address TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX expansions_run ON expansions(run);
+CREATE TABLE hooks(
+  row INTEGER PRIMARY KEY, run INTEGER NOT NULL, at INTEGER NOT NULL, duration INTEGER NOT NULL,
+  stage TEXT NOT NULL, address TEXT NOT NULL, script TEXT NOT NULL, decision TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX hooks_run ON hooks(run);
+CREATE TABLE renamed(row INTEGER PRIMARY KEY);
+)";
+// What kFirstTables has that those of versions 1 and 2 had not.
+constexpr char kColumnsSince3[] = R"(
+ALTER TABLE runs ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN profile TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN cleanups TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN cleaned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN context INTEGER;
+ALTER TABLE instances ADD COLUMN config BLOB;
+ALTER TABLE attempts ADD COLUMN after INTEGER NOT NULL DEFAULT 0;
+)";
 
-// `reads` goes with `instances`, row by row: what the instance's last attempt read.
-const char* const kFromVersion1 = "CREATE TABLE reads(row INTEGER PRIMARY KEY, list TEXT NOT NULL);";
+}  // namespace
+
+std::string tables_since(int64_t version) {
+  std::string out;
+  if (version < 1) out += kFirstTables;
+  if (version < 2) out += kSince2;
+  if (version >= 1 && version < 3) out += kColumnsSince3;
+  if (version < 3) out += kSince3;
+  return out;
+}
 
 // ---- Statement
 
@@ -51,6 +116,11 @@ Statement& Statement::bind_blob(int index, std::string_view value) {
     sqlite3_bind_null(statement_.get(), index);
   else
     sqlite3_bind_blob64(statement_.get(), index, value.data(), value.size(), SQLITE_STATIC);
+  return *this;
+}
+
+Statement& Statement::bind_null(int index) {
+  sqlite3_bind_null(statement_.get(), index);
   return *this;
 }
 

@@ -16,7 +16,7 @@
 namespace pf::state {
 
 /// The layout of the tables, in PRAGMA user_version. A file with a greater one is refused untouched.
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 /// PRAGMA application_id of our files: `pfog`.
 inline constexpr int kApplicationId = 0x70666f67;
 
@@ -29,6 +29,7 @@ class Statement {
   Statement& bind(int index, int64_t value);
   Statement& bind_text(int index, std::string_view value);
   Statement& bind_blob(int index, std::string_view value);
+  Statement& bind_null(int index);
   /// SQLITE_ROW, SQLITE_DONE, or an extended error code.
   int step() { return sqlite3_step(statement_.get()); }
   /// Steps a statement that returns nothing, and makes it ready again: SQLITE_OK or an extended error code.
@@ -79,15 +80,15 @@ Error damaged_error(const std::filesystem::path& file, std::string_view what);
 /// Whose database this is.
 enum class Content {
   nothing,  // no table: new, or a process died while it made the file
-  older,    // ours, of a schema that the next writer brings up to date; has no table `reads`
+  older,    // ours, of a schema that the next writer brings up to date
   ours,     // kSchemaVersion
 };
 /// Errors `state.newer`, `state.damaged` (also for another program's database).
 Result<Content> check_content(Connection& connection);
 
-/// The tables, as one script without a transaction of its own; and what makes version 2 of version 1.
-extern const char* const kSchema;
-extern const char* const kFromVersion1;
+/// What makes kSchemaVersion of an older version, or of nothing (0): one script without a transaction of its
+/// own.
+std::string tables_since(int64_t version);
 
 /// True for the statfs f_type of a file system that several machines may share, or that may not offer the
 /// shared memory that WAL needs.

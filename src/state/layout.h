@@ -32,6 +32,9 @@ class Layout {
   }
   /// The key by which digests of secrets are made.
   std::filesystem::path digest_key() const { return folder_ / "digest.key"; }
+  /// What the key that seals secret outputs is derived with (vault.h).
+  std::filesystem::path vault() const { return folder_ / "vault.json"; }
+  std::filesystem::path runs() const { return folder_ / "runs"; }
   /// The embedded engine's backend folder.
   std::filesystem::path backend() const { return folder_ / "pulumi"; }
 

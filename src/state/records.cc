@@ -35,6 +35,15 @@ std::string_view to_text(RunResult result) {
   return "none";
 }
 
+std::string_view to_text(RunKind kind) {
+  switch (kind) {
+    case RunKind::run: return "run";
+    case RunKind::destroy: return "destroy";
+    case RunKind::refresh: return "refresh";
+  }
+  return "run";
+}
+
 std::string new_run_id(WallTime now) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   std::tm parts{};

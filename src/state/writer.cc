@@ -5,58 +5,31 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <iterator>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
-#include <variant>
 
 #include "base/file.h"
 #include "state/layout.h"
 #include "state/reading.h"
+#include "state/recorder.h"
 
 namespace pf::state {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Begin {
-  RunRecord run;
-};
-struct Start {
-  AttemptRecord attempt;
-  WallTime at;
-};
-struct Finish {
-  InstanceRecord record;
-};
-struct End {
-  std::string id;
-  RunResult result;
-  WallTime at;
-  std::string details;
-};
-
-/// One queued write.
-struct Write {
-  std::variant<Begin, Start, Finish, End> what;
-  Writer::Callback on_durable;
-};
-
-/// The prepared statements, one for each kind of write.
-struct Statements {
-  Statement begin, commit, begin_run, start, finish, reads, end_run, last_rows;
-};
-
 class SqliteWriter final : public Writer {
  public:
-  SqliteWriter(Connection connection, Statements statements, Post post, std::function<void(Error)> on_error,
+  SqliteWriter(Recorder recorder, Post post, std::function<void(Error)> on_error,
                const WriterOptions& options)
-      : connection_(std::move(connection)),
-        sql_(std::move(statements)),
+      : recorder_(std::move(recorder)),
         post_(std::move(post)),
         on_error_(std::move(on_error)),
         window_(options.window),
@@ -72,8 +45,7 @@ class SqliteWriter final : public Writer {
       thread_.join();
     }
     std::unique_lock exclusive(opening());
-    sql_ = {};
-    connection_ = {};
+    recorder_.reset();
   }
 
   Result<void> start() {
@@ -95,11 +67,46 @@ class SqliteWriter final : public Writer {
   void begin_run(const RunRecord& run, Callback on_durable) override {
     push({Begin{run}, std::move(on_durable)}, true);
   }
+  void resume_run(const std::string& id, std::string details, Callback on_durable) override {
+    push({Resume{id, std::move(details)}, std::move(on_durable)}, true);
+  }
   void start_attempt(const AttemptRecord& attempt, WallTime at) override {
     push({Start{attempt, at}, {}}, false);
   }
+  void end_attempt(AttemptEnd end, Callback on_durable) override {
+    push({AttemptEnded{std::move(end)}, std::move(on_durable)}, false);
+  }
   void finish_instance(InstanceRecord record, Callback on_durable) override {
     push({Finish{std::move(record)}, std::move(on_durable)}, false);
+  }
+  void reuse_instance(uint32_t instance, int64_t row, std::string address, Callback on_durable) override {
+    bool wake = false;
+    {
+      std::lock_guard lock(mutex_);
+      if (!failure_.code.empty()) return;
+      wake = queue_.empty();
+      // In thousands, one after the other: they need no entry each.
+      Reuse* many = wake ? nullptr : std::get_if<Reuse>(&queue_.back().what);
+      if (many == nullptr) {
+        queue_.push_back({Reuse{}, {}});
+        many = &std::get<Reuse>(queue_.back().what);
+      }
+      many->all.push_back({instance, row, std::move(address)});
+      if (on_durable) many->on_durable.push_back(std::move(on_durable));
+    }
+    if (wake) wake_.notify_one();
+  }
+  void expanded(std::string group, std::string expansion, Callback on_durable) override {
+    push({Expansion{std::move(group), std::move(expansion)}, std::move(on_durable)}, false);
+  }
+  void hook(HookRecord hook, Callback on_durable) override {
+    push({Hooked{std::move(hook)}, std::move(on_durable)}, false);
+  }
+  void move(std::string pipeline, std::string from, std::string to, Callback on_durable) override {
+    push({Move{std::move(pipeline), std::move(from), std::move(to)}, std::move(on_durable)}, false);
+  }
+  void cleanups_done(const std::string& id, Callback on_durable) override {
+    push({CleanupsDone{id}, std::move(on_durable)}, false);
   }
   void finish_run(const std::string& id, RunResult result, WallTime at, std::string details,
                   Callback on_durable) override {
@@ -148,10 +155,10 @@ class SqliteWriter final : public Writer {
       busy_ = true;
       batch.swap(queue_);
       lock.unlock();
-      auto done = write(batch);
+      auto done = recorder_->write(batch);
       if (done) report(batch);
       // After the first commit: the run has begun, and nobody waits for the next one yet.
-      if (done && !std::exchange(folded, true)) done = fold();
+      if (done && !std::exchange(folded, true)) done = recorder_->fold(fold_after_);
       if (!done) fail(std::move(done.error()));
       batch.clear();
       lock.lock();
@@ -173,6 +180,9 @@ class SqliteWriter final : public Writer {
     auto callbacks = std::make_shared<std::vector<Callback>>();
     for (auto& write : batch) {
       if (write.on_durable) callbacks->push_back(std::move(write.on_durable));
+      if (auto* reuse = std::get_if<Reuse>(&write.what)) {
+        std::move(reuse->on_durable.begin(), reuse->on_durable.end(), std::back_inserter(*callbacks));
+      }
     }
     if (callbacks->empty()) return;
     post_([callbacks] {
@@ -180,140 +190,8 @@ class SqliteWriter final : public Writer {
     });
   }
 
-  Result<void> write(std::vector<Write>& batch) {
-    mark_finished(batch);
-    int code = sql_.begin.run();
-    Error order;
-    for (auto& write : batch) {
-      if (code != SQLITE_OK || !order.code.empty()) break;
-      code = std::visit([&](auto& what) { return apply(what, order); }, write.what);
-    }
-    if (code == SQLITE_OK && order.code.empty()) code = sql_.commit.run();
-    if (code == SQLITE_OK && order.code.empty()) return {};
-    if (order.code.empty()) order = connection_.error(code);
-    if (sqlite3_get_autocommit(connection_.get()) == 0) (void)connection_.exec("ROLLBACK");
-    return tl::unexpected(std::move(order));
-  }
-
-  // An attempt whose instance ends in the same commit needs no row of its own. `marks_` tells by instance in
-  // which run of which batch it ends.
-  void mark_finished(const std::vector<Write>& batch) {
-    first_mark_ = mark_ + 1;
-    ++mark_;
-    for (const auto& write : batch) {
-      if (std::holds_alternative<Begin>(write.what)) ++mark_;
-      const auto* finish = std::get_if<Finish>(&write.what);
-      if (finish == nullptr) continue;
-      const size_t instance = finish->record.instance;
-      if (instance >= marks_.size()) marks_.resize(std::max(instance + 1, marks_.size() * 2));
-      marks_[instance] = mark_;
-    }
-    applying_ = first_mark_;
-  }
-
-  int apply(Begin& begin, Error&) {
-    ++applying_;
-    const RunRecord& run = begin.run;
-    int code = sql_.last_rows.step();
-    if (code != SQLITE_ROW) {
-      sql_.last_rows.reset();
-      return code;
-    }
-    const int64_t first_row = sql_.last_rows.number(0) + 1;
-    const int64_t first_attempt = sql_.last_rows.number(1) + 1;
-    sql_.last_rows.reset();
-    sql_.begin_run.bind_text(1, run.id)
-        .bind_text(2, run.pipeline)
-        .bind_text(3, run.file)
-        .bind(4, to_micros(run.started))
-        .bind(5, run.instances)
-        .bind(6, first_row)
-        .bind(7, first_attempt)
-        .bind_text(8, run.details);
-    code = sql_.begin_run.run();
-    if (code == SQLITE_OK) run_ = sqlite3_last_insert_rowid(connection_.get());
-    return code;
-  }
-
-  int apply(Start& start, Error& order) {
-    const size_t instance = start.attempt.instance;
-    if (instance < marks_.size() && marks_[instance] == applying_) return SQLITE_OK;
-    if (run_ == 0) return out_of_order(order, "an attempt was started");
-    sql_.start.bind(1, run_)
-        .bind(2, start.attempt.instance)
-        .bind(3, start.attempt.attempt)
-        .bind(4, to_micros(start.at))
-        .bind_text(5, start.attempt.address);
-    return sql_.start.run();
-  }
-
-  int apply(Finish& finish, Error& order) {
-    if (run_ == 0) return out_of_order(order, "an instance ended");
-    const InstanceRecord& record = finish.record;
-    sql_.finish.bind(1, run_)
-        .bind(2, record.instance)
-        .bind(3, static_cast<int64_t>(record.result))
-        .bind(4, record.attempts)
-        .bind(5, to_micros(record.started))
-        .bind(6, record.duration.count())
-        .bind(7, static_cast<int64_t>(record.cpu_us))
-        .bind(8, static_cast<int64_t>(record.peak_bytes))
-        .bind_text(9, record.address)
-        .bind_text(10, record.blocked_by)
-        .bind_text(11, record.error)
-        .bind_blob(12, record.outputs);
-    const int code = sql_.finish.run();
-    if (code != SQLITE_OK || record.reads.empty()) return code;
-    sql_.reads.bind(1, sqlite3_last_insert_rowid(connection_.get())).bind_text(2, record.reads);
-    return sql_.reads.run();
-  }
-
-  int apply(End& end, Error& order) {
-    sql_.end_run.bind_text(1, end.id)
-        .bind(2, static_cast<int64_t>(end.result))
-        .bind(3, to_micros(end.at))
-        .bind_text(4, end.details);
-    const int code = sql_.end_run.run();
-    if (code == SQLITE_OK && sqlite3_changes(connection_.get()) == 0) {
-      return out_of_order(order, "the run " + end.id + " ended");
-    }
-    run_ = 0;
-    return code;
-  }
-
-  int out_of_order(Error& order, const std::string& what) {
-    order.code = "state.failed";
-    order.message = "cannot write " + connection_.file().string() + ": " + what + " that was never begun";
-    order.hint = "report this with the message";
-    return SQLITE_OK;
-  }
-
-  // Brings `latest` up to the rows of earlier runs, once there are many: so much a reader may have to scan.
-  Result<void> fold() {
-    auto upto = connection_.number("SELECT upto FROM folded");
-    if (!upto) return tl::unexpected(upto.error());
-    auto last = connection_.number("SELECT max(row) FROM instances");
-    if (!last) return tl::unexpected(last.error());
-    if (*last - *upto < fold_after_) return {};
-    const std::string script =
-        "BEGIN IMMEDIATE;"
-        "INSERT OR REPLACE INTO latest SELECT r.pipeline, i.address, i.row FROM instances i CROSS JOIN runs "
-        "r "
-        "ON r.run = i.run WHERE i.row > " +
-        std::to_string(*upto) + " AND i.row <= " + std::to_string(*last) +
-        " AND i.result = " + std::to_string(static_cast<int>(InstanceResult::succeeded)) +
-        " ORDER BY i.row; UPDATE folded SET upto = " + std::to_string(*last) + "; COMMIT;";
-    auto done = connection_.exec(script.c_str());
-    if (!done && sqlite3_get_autocommit(connection_.get()) == 0) (void)connection_.exec("ROLLBACK");
-    return done;
-  }
-
   // The writer thread's alone.
-  Connection connection_;
-  Statements sql_;
-  int64_t run_ = 0;              // row of the run that goes on; 0: none
-  std::vector<uint64_t> marks_;  // by instance
-  uint64_t mark_ = 0, first_mark_ = 0, applying_ = 0;
+  std::optional<Recorder> recorder_;
 
   const Post post_;
   const std::function<void(Error)> on_error_;
@@ -366,39 +244,8 @@ Result<void> set_journal(Connection& connection, bool wal) {
   return connection.exec(wal ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=EXTRA");
 }
 
-Result<Statements> prepare(Connection& connection) {
-  Statements out;
-  const std::pair<Statement*, const char*> all[] = {
-      {&out.begin, "BEGIN IMMEDIATE"},
-      {&out.commit, "COMMIT"},
-      {&out.begin_run,
-       "INSERT INTO runs(id, pipeline, file, started, instances, first_row, first_attempt, details) "
-       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
-      {&out.start,
-       "INSERT INTO attempts(run, instance, attempt, started, address) VALUES(?1, ?2, ?3, ?4, ?5)"},
-      {&out.finish,
-       "INSERT INTO instances(run, instance, result, attempts, started, duration, cpu, peak, address, "
-       "blocked_by, "
-       "error, outputs) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
-      {&out.reads, "INSERT INTO reads(row, list) VALUES(?1, ?2)"},
-      {&out.end_run,
-       "UPDATE runs SET result = ?2, finished = ?3, last_row = (SELECT coalesce(max(row), 0) FROM "
-       "instances), "
-       "details = CASE ?4 WHEN '' THEN details ELSE ?4 END WHERE id = ?1"},
-      {&out.last_rows,
-       "SELECT coalesce((SELECT max(row) FROM instances), 0), coalesce((SELECT max(row) FROM attempts), 0)"},
-  };
-  for (const auto& [statement, sql] : all) {
-    auto prepared = connection.prepare(sql);
-    if (!prepared) return tl::unexpected(prepared.error());
-    *statement = std::move(*prepared);
-  }
-  return out;
-}
-
-// All or nothing: a process that dies on the way leaves what was there.
-Result<void> make_tables(Connection& connection, const char* tables) {
-  const std::string script = "BEGIN IMMEDIATE;" + std::string(tables) +
+Result<void> make_tables(Connection& connection, int64_t version) {
+  const std::string script = "BEGIN IMMEDIATE;" + tables_since(version) +
                              "PRAGMA application_id=" + std::to_string(kApplicationId) +
                              ";PRAGMA user_version=" + std::to_string(kSchemaVersion) + ";COMMIT;";
   return connection.exec(script.c_str());
@@ -433,13 +280,15 @@ Result<std::unique_ptr<Writer>> open_writer(const fs::path& state_folder, Writer
     return tl::unexpected(set.error());
   }
   if (*content != Content::ours) {
-    auto made = make_tables(*connection, *content == Content::nothing ? kSchema : kFromVersion1);
+    auto version = connection->number("PRAGMA user_version");
+    if (!version) return tl::unexpected(version.error());
+    auto made = make_tables(*connection, *version);
     if (!made) return tl::unexpected(made.error());
   }
-  auto statements = prepare(*connection);
-  if (!statements) return tl::unexpected(statements.error());
-  auto writer = std::make_unique<SqliteWriter>(std::move(*connection), std::move(*statements),
-                                               std::move(post), std::move(on_error), options);
+  auto recorder = Recorder::make(std::move(*connection));
+  if (!recorder) return tl::unexpected(recorder.error());
+  auto writer =
+      std::make_unique<SqliteWriter>(std::move(*recorder), std::move(post), std::move(on_error), options);
   if (auto started = writer->start(); !started) return tl::unexpected(started.error());
   return writer;
 }

@@ -1,5 +1,6 @@
 // Build-time program: compiles Lua files to bytecode without debug information and writes them as a C++
-// source. Usage: pf_embed OUT.cc GROUP FILE.lua … GROUP FILE.lua …
+// source. Usage: pf_embed OUT.cc GROUP FILE.lua … GROUP FILE.lua …; an argument that ends in a dot stands
+// before the names of the files that follow it in its group.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -67,13 +68,19 @@ int main(int argc, char** argv) {
   lua_State* L = luaL_newstate();
   luaL_openlibs(L);
   bool ok = argc > 2;
+  std::string folder;
   for (int i = 2; ok && i < argc; ++i) {
     const std::filesystem::path path = argv[i];
-    if (path.extension() != ".lua") {
-      groups.push_back({argv[i], {}});
+    if (path.extension() == ".") {
+      folder = argv[i];
       continue;
     }
-    Module module{path.stem().string(), {}};
+    if (path.extension() != ".lua") {
+      groups.push_back({argv[i], {}});
+      folder.clear();
+      continue;
+    }
+    Module module{folder + path.stem().string(), {}};
     ok = !groups.empty() && compile(L, argv[i], module.code);
     if (ok) groups.back().modules.push_back(std::move(module));
   }

@@ -194,6 +194,7 @@ int host_keep(lua_State* L) {
   lua_settop(L, 2);
   const std::string_view what = view(L, 1);
   const bool is_state = what == "state";
+  const bool is_hook = m.job->kind == frames::JobKind::hook;
   std::string& out = is_state ? m.state : m.value;
   Encoder::Bounds bounds;
   bounds.bytes = std::min<uint64_t>(m.job->output, kMaxArguments / 2);
@@ -205,7 +206,7 @@ int host_keep(lua_State* L) {
     if (problem == Encoder::Problem::none && out.size() <= bounds.bytes) return;
     m.error = Error{};
     if (problem == Encoder::Problem::value) {
-      m.error.code = is_state ? "extension.state" : "extension.outputs";
+      m.error.code = is_state ? "extension.state" : is_hook ? "hook.result" : "extension.outputs";
       m.error.message = m.encoder.message();
       m.error.hint = "keep nil, booleans, finite numbers, text, lists and maps with text keys";
     } else {
@@ -213,6 +214,11 @@ int host_keep(lua_State* L) {
       m.error.code = "limit.output";
       m.error.message = std::string(what) + " take more than " + format_bytes(bounds.bytes);
       m.error.hint = "write large data to a file and keep its path, or raise limits.output";
+      if (is_hook) {
+        m.error.code = "hook.result";
+        m.error.message = "what the hook returns takes more than " + format_bytes(bounds.bytes);
+        m.error.hint = "return only what should change";
+      }
     }
     m.error.retryable = false;
   });

@@ -47,6 +47,7 @@ int load_part(lua_State* L) {
 
 std::string file_of(std::string_view module) {
   std::string out(module);
+  if (out.ends_with(".lua")) return out;  // a hook's script goes by the name of its file
   std::replace(out.begin(), out.end(), '.', '/');
   return out + ".lua";
 }
@@ -194,6 +195,26 @@ Result<void> Machine::build() {
   return arena_->seal();
 }
 
+/// Pushes a value that came with the job; nil where it is null, or nothing. Raises where it is malformed.
+void Machine::push_data(lua_State* L, std::string_view encoded) {
+  cbor::Reader in(encoded);
+  if (encoded.empty()) {
+    lua_pushnil(L);
+  } else if (!push(L, in) || !in.at_end()) {
+    Machine& m = Machine::of(L);
+    m.guarded([&] {
+      m.error = Error{};
+      m.error.code = "frame.malformed";
+      m.error.message = "the job's data is malformed";
+      m.error.retryable = false;
+    });
+    raise_error(L);
+  } else if (lua_type(L, -1) == LUA_TLIGHTUSERDATA) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+}
+
 /// Runs one job inside of the protected call of run().
 int Machine::on_body(lua_State* L) {
   Machine& m = Machine::of(L);
@@ -201,30 +222,19 @@ int Machine::on_body(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, kStart);
   lua_pushinteger(L, static_cast<int>(job.kind));
   lua_pushnumber(L, static_cast<double>(split_mix(m.seed_) >> 11));
-  if (job.kind != frames::JobKind::instance) {
+  if (!frames::is_of_instance(job.kind) && job.kind != frames::JobKind::hook) {
     lua_call(L, 2, 0);
     return 0;
   }
   lua_pushlstring(L, job.name.data(), job.name.size());
+  if (job.kind == frames::JobKind::hook) {
+    push_data(L, job.config);
+    lua_call(L, 4, 0);
+    return 0;
+  }
   lua_pushlstring(L, job.stack.data(), job.stack.size());
   lua_pushnumber(L, job.attempt);
-  for (const std::string_view encoded : {job.config, job.state, job.runtime}) {
-    cbor::Reader in(encoded);
-    if (encoded.empty()) {
-      lua_pushnil(L);
-    } else if (!push(L, in) || !in.at_end()) {
-      m.guarded([&] {
-        m.error = Error{};
-        m.error.code = "frame.malformed";
-        m.error.message = "the job's data is malformed";
-        m.error.retryable = false;
-      });
-      return raise_error(L);
-    } else if (lua_type(L, -1) == LUA_TLIGHTUSERDATA) {
-      lua_pop(L, 1);
-      lua_pushnil(L);
-    }
-  }
+  for (const std::string_view encoded : {job.config, job.state, job.runtime}) push_data(L, encoded);
   lua_call(L, 8, 0);
   return 0;
 }

@@ -78,6 +78,7 @@ class Machine final : public Vm {
   void describe_failure(int status, Expiry expired, Outcome& out);
   static int on_build(lua_State* L);
   static int on_collect(lua_State* L);
+  static void push_data(lua_State* L, std::string_view encoded);
   static int on_body(lua_State* L);
 
   std::unique_ptr<Arena> arena_;

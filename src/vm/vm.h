@@ -52,6 +52,7 @@ struct Job {
   uint32_t calls = 64;                      // host calls that wait for their replies at once
   std::string_view name, type, stack;       // instance
   std::string_view config, state, runtime;  // instance: encoded CBOR values (state, runtime may encode null)
+                                            // hook: `name` is the script, `config` the event or null
   uint32_t attempt = 1;
 };
 

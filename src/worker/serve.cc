@@ -314,14 +314,14 @@ class Server final : public vm::Host {
     in.next();
     vm::Job job;
     const uint64_t kind = in.unsigned_int();
-    if (kind > static_cast<uint64_t>(frames::JobKind::models)) leave(kExitProtocol);
+    if (kind > static_cast<uint64_t>(frames::JobKind::refresh)) leave(kExitProtocol);
     job.kind = static_cast<frames::JobKind>(kind);
     job.soft = std::chrono::milliseconds(in.unsigned_int());
     job.cpu = std::chrono::milliseconds(in.unsigned_int());
     job.memory = in.unsigned_int();
     job.output = in.unsigned_int();
     job.calls = static_cast<uint32_t>(in.unsigned_int());
-    if (job.kind == frames::JobKind::instance) {
+    if (frames::is_of_instance(job.kind)) {
       job.name = in.text();
       job.type = in.text();
       job.stack = in.text();
@@ -330,7 +330,12 @@ class Server final : public vm::Host {
       job.runtime = in.next_raw();
       job.attempt = static_cast<uint32_t>(in.unsigned_int());
     }
-    const uint64_t expected = job.kind == frames::JobKind::instance ? 15 : 8;
+    uint64_t expected = frames::is_of_instance(job.kind) ? 15 : 8;
+    if (job.kind == frames::JobKind::hook) {
+      job.name = in.text();
+      job.config = in.next_raw();
+      expected = 10;
+    }
     if (!in.ok() || !in.at_end() || items != expected) leave(kExitProtocol);
     return job;
   }

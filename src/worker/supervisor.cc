@@ -68,13 +68,13 @@ std::unique_ptr<Supervisor> supervise(std::shared_ptr<Hub> hub, Json sandbox) {
   return std::make_unique<HubSupervisor>(std::move(hub), std::move(sandbox));
 }
 
-void run_awake(asio::io_context& loop, const Supervisor& supervisor) {
+void run_awake(asio::io_context& loop, const std::unique_ptr<Supervisor>& supervisor) {
   Patience patience;
   while (loop.run_one() > 0) {
-    while (supervisor.awake() && !loop.stopped() && patience.pays()) {
+    while (supervisor && supervisor->awake() && !loop.stopped() && patience.pays()) {
       const auto begun = std::chrono::steady_clock::now();
       size_t came = 0;
-      while (came == 0 && supervisor.awake()) {
+      while (came == 0 && supervisor->awake()) {
         came = loop.poll();
         if (came == 0) sched_yield();
       }

@@ -114,7 +114,8 @@ class Supervisor {
   virtual const Json& sandbox() const = 0;
 };
 
-/// Runs the loop as its run() does, but does not sleep while the supervisor expects a call at once.
-void run_awake(asio::io_context& loop, const Supervisor& supervisor);
+/// Runs the loop as its run() does, but does not sleep while the supervisor expects a call at once. The
+/// supervisor may be started while the loop runs: null until then.
+void run_awake(asio::io_context& loop, const std::unique_ptr<Supervisor>& supervisor);
 
 }  // namespace pf::worker

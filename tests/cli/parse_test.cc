@@ -116,8 +116,8 @@ TEST(CommandLine, refusals_name_what_is_wrong) {
             "there is no command [usage.missing]\n  hint: pangeo-forge --help lists the commands");
   EXPECT_EQ(refused({"vaildate", "p.yaml"}),
             "'vaildate' is no command [usage.command]\n  hint: did you mean 'validate'? the commands are "
-            "run, validate, "
-            "outputs, status, logs, graph, extension, doctor, completion, version");
+            "run, validate, preview, why, "
+            "outputs, status, logs, runs, unlock, graph, extension, doctor, completion, version");
   EXPECT_EQ(refused({"--format", "json", "run"}),
             "'--format' stands where a command is expected [usage.command]\n  hint: options stand after the "
             "command: "

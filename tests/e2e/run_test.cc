@@ -109,7 +109,7 @@ TEST(Run, StateIsReadAtInitializeAndKeptFromRunToRun) {
   Project project;
   project.extension(
       "t", execute("outputs.seen = self.state.count or 0 self.state.count = (self.state.count or 0) + 1"));
-  const std::string yaml = "p:\n  t: [{name: a}]\n";
+  const std::string yaml = "p:\n  t: [{name: a, cache: never}]\n";
   EXPECT_EQ(run_pipeline(project, yaml).outputs("t.a"), Json({{"seen", 0}}));
   EXPECT_EQ(run_pipeline(project, yaml).outputs("t.a"), Json({{"seen", 1}}));
   EXPECT_EQ(run_pipeline(project, yaml).outputs("t.a"), Json({{"seen", 2}}));

@@ -159,9 +159,6 @@ TEST(Load, RefusesWhatIsNoPipeline) {
             "p.yaml:1:1: the name of the pipeline, 'my pipeline', holds ' ', expected letters, digits, '_', "
             "'-' and '.' "
             "[pipeline.name]\n  hint: rename the pipeline\n");
-  EXPECT_EQ(errors_of("include: [a.yaml]\n"),
-            "p.yaml:1:1: 'include' is not supported by this version [pipeline.not_supported]\n  hint: remove "
-            "the key\n");
 }
 
 TEST(Load, PassesOnTheReadersErrors) {
@@ -199,7 +196,7 @@ TEST(Core, RefusesUnknownKeys) {
   EXPECT_EQ(core_errors("zebra: x"),
             "p.yaml:3:5: 'zebra' is no key of core [pipeline.unknown_key]\n"
             "  hint: known keys are: stack, engine, order, execution_defaults, extension_defaults, "
-            "variables, sandbox\n");
+            "variables, sandbox, pools, deadline, hooks, moved, secrets, profiles\n");
   EXPECT_EQ(core_errors("execution_defaults: {max_atempts: 3}"),
             "p.yaml:3:26: 'max_atempts' is no key of core.execution_defaults [pipeline.unknown_key]\n"
             "  hint: did you mean 'max_attempts'?\n");
@@ -219,7 +216,7 @@ TEST(Core, RefusesUnknownKeys) {
 }
 
 TEST(Core, RefusesWhatIsNotSupportedYet) {
-  for (const char* key : {"hooks", "profiles", "secrets", "deadline", "pools", "moved", "include"}) {
+  for (const char* key : {"permissions", "bakeries", "limits"}) {
     EXPECT_EQ(core_errors(std::string(key) + ": {}"),
               "p.yaml:3:5: '" + std::string(key) +
                   "' is not supported by this version [pipeline.not_supported]\n"
@@ -340,8 +337,7 @@ TEST(Instances, RefuseWrongShapes) {
 }
 
 TEST(Instances, RefuseWhatIsNotSupportedYet) {
-  for (const char* key : {"deadline", "cache", "priority", "pool", "protect", "finally", "on_failure",
-                          "bakery", "hooks", "use"}) {
+  for (const char* key : {"bakery", "use"}) {
     EXPECT_EQ(section_errors("\n    - {name: a, " + std::string(key) + ": 1}\n"),
               "p.yaml:3:17: '" + std::string(key) +
                   "' is not supported by this version [pipeline.not_supported]\n  hint: remove the key\n");
@@ -481,9 +477,6 @@ TEST(ForEach, RefusesWhatCannotBeExpanded) {
   EXPECT_EQ(expansion_of("{name: w, for_each: [1, '1']}"),
             "p.yaml:4:31: the item '1' stands twice in t.w.for_each [pipeline.for_each]\n  hint: remove one "
             "of the two\n");
-  EXPECT_EQ(expansion_of("{name: w, for_each: '${t.a.outputs.list}'}"),
-            "p.yaml:4:30: for_each over outputs is not supported by this version [pipeline.not_supported]\n"
-            "  hint: give a list, a mapping or {folders: PATTERN}\n");
   EXPECT_EQ(expansion_of("{name: w, for_each: [{a: 1}, {b: 2}], v: '${each.value.a}'}"),
             "p.yaml:4:51: each.value has no key 'a'; it has: b (where each.key is '1') [expression.missing]\n"
             "  hint: did you mean 'b'?\n");

@@ -44,6 +44,8 @@ class FaultVfs {
 
   std::atomic<int> write_code{SQLITE_OK};  // what writes answer
   std::atomic<int> sync_code{SQLITE_OK};   // what fsync answers
+  static constexpr int kUnlimited = 1 << 30;
+  std::atomic<int> writes_left{kUnlimited};  // then the disk is full; below 0 it was
   std::atomic<bool> die_after_write{
       false};  // the process ends after its next write to the database file itself
 
@@ -95,6 +97,7 @@ class FaultVfs {
 
   static int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
     if (const int code = self_->write_code; code != SQLITE_OK) return code;
+    if (self_->writes_left < kUnlimited && --self_->writes_left < 0) return SQLITE_FULL;
     const int code = real(file)->pMethods->xWrite(real(file), data, size, at);
     if (of(file)->main && self_->die_after_write) ::_exit(77);
     return code;

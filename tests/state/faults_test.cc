@@ -78,8 +78,8 @@ TEST(Damage, AnotherProgramsDatabaseIsRefusedAndLeft) {
 TEST(Damage, ANewerSchemaIsRefusedAndLeft) {
   TempFolder temp;
   write_run(temp / "s", "r1", {finished(0, "w.a")});
-  sql(temp / "s", "PRAGMA user_version=3");
-  expect_refused_untouched(temp / "s", "state.newer", "its schema is version 3, this program knows up to 2");
+  sql(temp / "s", "PRAGMA user_version=4");
+  expect_refused_untouched(temp / "s", "state.newer", "its schema is version 4, this program knows up to 3");
 }
 
 TEST(Damage, AFolderOrPipeInItsPlaceIsRefused) {

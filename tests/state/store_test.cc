@@ -115,36 +115,6 @@ TEST(Store, KeepsWhatAnAttemptReadApart) {
   EXPECT_THAT(*in->reads("unknown"), IsEmpty());
 }
 
-// A state folder of the first version of the schema: read as it is, and brought up to date by the next
-// writer.
-TEST(Store, BringsAnOlderSchemaUpToDate) {
-  TempFolder temp;
-  Loop loop;
-  auto out = writer(temp / "s", loop);
-  out->begin_run(run_of("r1"), {});
-  out->finish_instance(finished(0, "w.a"), {});
-  out->finish_run("r1", RunResult::succeeded, at(9000), "", {});
-  ASSERT_TRUE(out->drain());
-  out.reset();
-  number(temp / "s", "DROP TABLE reads");
-  number(temp / "s", "PRAGMA user_version=1");
-  ASSERT_EQ(number(temp / "s", "PRAGMA user_version"), 1);
-  auto in = reader(temp / "s");
-  EXPECT_EQ(in->instances("r1")->size(), 1U);
-  EXPECT_THAT(*in->reads("r1"), IsEmpty());
-  EXPECT_EQ(number(temp / "s", "PRAGMA user_version"), 1);
-
-  out = writer(temp / "s", loop);
-  EXPECT_EQ(number(temp / "s", "PRAGMA user_version"), 2);
-  out->begin_run(run_of("r2"), {});
-  InstanceRecord record = finished(0, "w.a");
-  record.reads = "[]";
-  out->finish_instance(record, {});
-  ASSERT_TRUE(out->drain());
-  EXPECT_EQ(in->instances("r1")->size(), 1U);
-  EXPECT_THAT(*in->reads("r2"), ElementsAre(Pair(0U, "[]")));
-}
-
 TEST(Store, TellsNothingBeforeItIsDurable) {
   TempFolder temp;
   Loop loop;

@@ -38,7 +38,7 @@ std::vector<std::pair<int, std::string>> examples(const std::string& text) {
 
 TEST(StdlibPage, ItsExamplesHold) {
   const auto blocks = examples(page());
-  EXPECT_EQ(blocks.size(), 7U);
+  EXPECT_EQ(blocks.size(), 9U);
   for (const auto& [line, code] : blocks) {
     const Outcome out = execute(code);
     EXPECT_TRUE(out.ok) << "docs/stdlib.md, the block at line " << line << ": " << out.error.message << "\n"
