@@ -233,6 +233,13 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.run = value("run");
   arguments.report = value("report");
   arguments.metrics = value("metrics");
+  for (const char* file : {"report", "metrics"}) {
+    if (const auto found = given.find(file); flag("dry-run") && found != given.end() && found->second.typed) {
+      return tl::unexpected(usage("value",
+                                  "--dry-run runs nothing that --" + std::string(file) + " could tell of",
+                                  "leave one of them out"));
+    }
+  }
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");

@@ -54,11 +54,12 @@ class LineObserver final : public Observer {
     tell_waiting(event.time);
     line(event.time, "started", event.index);
     if (event.attempt > 1) out() += ", attempt " + std::to_string(event.attempt);
-    end();
+    out() += '\n';
     if (!event.why.empty()) {
       for (const auto& text : visible_lines(event.why))
         out().append(kIndent, ' ').append(text).append(1, '\n');
     }
+    flush();
   }
 
   void on(const AttemptFailed& event) override {

@@ -133,6 +133,9 @@ TEST(CommandLine, refusals_name_what_is_wrong) {
   EXPECT_EQ(
       refused({"run", "p.yaml", "--profile", "prod"}),
       "'run' has no option --profile [usage.option]\n  hint: pangeo-forge run --help lists the options");
+  EXPECT_EQ(
+      refused({"run", "p.yaml", "--dry-run", "--report", "r.html"}),
+      "--dry-run runs nothing that --report could tell of [usage.value]\n  hint: leave one of them out");
   EXPECT_EQ(refused({"validate", "p.yaml", "--fail-fast"}),
             "'validate' has no option --fail-fast [usage.option]\n  hint: pangeo-forge validate --help lists "
             "the options");
