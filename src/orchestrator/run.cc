@@ -229,6 +229,8 @@ Result<void> Session::find_unfinished() {
                         attempt.result == InstanceResult::timed_out ||
                         attempt.result == InstanceResult::crashed;
     if (failed) ++earlier_->failed[attempt.address];
+    uint32_t& number = earlier_->last[attempt.address];
+    number = std::max(number, attempt.attempt);
   }
   return {};
 }
@@ -254,9 +256,10 @@ Scheduler::Options Session::scheduling(const std::vector<bool>& excluded) const 
   out.fail_fast = options_.fail_fast;
   out.known.resize(pipeline.instances.size());
   for (uint32_t i = 0; i < out.known.size(); ++i) {
+    const uint32_t most = pipeline.settings[pipeline.instances[i].settings].max_attempts;
+    if (earlier_) out.known[i] = earlier_->known(pipeline.address(i), most);
     out.known[i].excluded = !excluded.empty() && excluded[i];
     if (const auto* last = history_->last(i); last != nullptr) out.known[i].expected = last->duration;
-    if (earlier_) out.known[i].failed = earlier_->failed_attempts(pipeline.address(i));
   }
   return out;
 }
@@ -463,6 +466,7 @@ void Session::watch_signals(asio::signal_set& signals, Runner& runner) {
       first_signal_ = -first_signal_;
       runner.cancel(Milliseconds(0));
     } else {
+      observer_.leaving();
       ::_exit(128 + number);
     }
     watch_signals(signals, runner);

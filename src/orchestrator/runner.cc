@@ -173,13 +173,18 @@ Scheduler::Expansion Runner::expand(uint32_t group, Scheduler::Children& childre
     children.error = std::move(made.error());
     return Scheduler::Expansion::failed;
   }
+  if (Errors errors = read_operators_keys(parts_.project, before); !errors.empty()) {
+    children.error = std::move(errors.front());
+    return Scheduler::Expansion::failed;
+  }
   children.first = before;
   children.count = *made;
   know(before);
   for (uint32_t i = before; i < before + *made; ++i) {
     Scheduler::Known known;
+    const auto& settings = pipeline_.settings[pipeline_.instances[i].settings];
+    if (parts_.earlier != nullptr) known = parts_.earlier->known(infos_[i].address, settings.max_attempts);
     known.expected = expected_[i];
-    if (parts_.earlier != nullptr) known.failed = parts_.earlier->failed_attempts(infos_[i].address);
     children.known.push_back(known);
   }
   if (kept == nullptr) {

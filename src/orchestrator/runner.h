@@ -41,11 +41,20 @@ namespace pf::orchestrator {
 struct Earlier {
   std::map<std::string, state::InstanceRecord> ended;  // by address
   std::map<std::string, uint32_t> failed;              // attempts that did, by address
+  std::map<std::string, uint32_t> last;                // number of the last attempt, by address
   std::map<std::string, std::string> expansions;       // by the group's address, JSON text
 
   const state::InstanceRecord* find(const std::string& address) const {
     const auto found = ended.find(address);
     return found == ended.end() ? nullptr : &found->second;
+  }
+  /// What the scheduler is told of an instance.
+  Scheduler::Known known(const std::string& address, uint32_t max_attempts) const {
+    Scheduler::Known out;
+    out.failed = failed_attempts(address);
+    const auto found = last.find(address);
+    out.again = found != last.end() && found->second > max_attempts;  // a hook had asked for it
+    return out;
   }
   uint32_t failed_attempts(const std::string& address) const {
     const auto found = failed.find(address);
@@ -192,7 +201,7 @@ class Runner final : private Scheduler::Actions,
   // runner_offer.cc
   Scheduler::Offer consider(uint32_t instance, uint32_t attempt, Upcoming& up, Scheduler::Answer& answer);
   Scheduler::Offer consider_kept(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
-  bool reuse_earlier(uint32_t instance, uint32_t attempt, const Upcoming& up, Scheduler::Answer& answer);
+  bool reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Answer& answer);
   bool reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
   bool warm(uint32_t instance, Upcoming& up);
   void read_inputs(uint32_t instance, Upcoming& up);

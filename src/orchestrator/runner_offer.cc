@@ -104,7 +104,7 @@ Scheduler::Offer Runner::consider(uint32_t instance, uint32_t attempt, Upcoming&
   }
   if (up.stage == Upcoming::Stage::made) {
     if (warm(instance, up)) return Offer::wait;
-    if (reuse_earlier(instance, attempt, up, answer) || reuse_last(instance, up, answer)) return Offer::reuse;
+    if (reuse_earlier(instance, up, answer) || reuse_last(instance, up, answer)) return Offer::reuse;
     up.stage = Upcoming::Stage::needed;
     if (ask_before_instance(instance, attempt, up)) return Offer::wait;
   }
@@ -147,8 +147,7 @@ bool Runner::warm(uint32_t instance, Upcoming& up) {
 }
 
 // In a resumed run: what has ended stays as it is, unless what it is made of has changed.
-bool Runner::reuse_earlier(uint32_t instance, uint32_t attempt, const Upcoming& up,
-                           Scheduler::Answer& answer) {
+bool Runner::reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Answer& answer) {
   if (parts_.earlier == nullptr) return false;
   const state::InstanceRecord* earlier = parts_.earlier->find(infos_[instance].address);
   if (earlier == nullptr) return false;
@@ -157,7 +156,8 @@ bool Runner::reuse_earlier(uint32_t instance, uint32_t attempt, const Upcoming& 
                       earlier->result == InstanceResult::timed_out ||
                       earlier->result == InstanceResult::crashed;
   const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
-  if (!succeeded && !(failed && attempt >= settings.max_attempts)) return false;
+  const bool used_up = parts_.earlier->failed_attempts(infos_[instance].address) >= settings.max_attempts;
+  if (!succeeded && !(failed && used_up)) return false;
   const auto verdict = parts_.history.judge(earlier, up.making, context_of(instance),
                                             {pipeline::CachePolicy::Kind::always, {}}, parts_.versions,
                                             Clock::system().wall());

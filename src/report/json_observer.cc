@@ -178,7 +178,10 @@ class JsonObserver final : public Observer {
   }
   void open(const char* name, WallTime time, uint32_t index) {
     open(name, time);
-    text_field("instance", (*instances_)[index].address);
+    if (index < instances_->size())
+      text_field("instance", (*instances_)[index].address);
+    else
+      out() += ",\"instance\":null";  // of a hook of the pipeline
   }
   void close() {
     out() += "}\n";

@@ -154,6 +154,7 @@ class LineObserver final : public Observer {
       log += '\n';
     }
     if (log.size() > kMostLog) release_log(event.index, "so far");
+    release_pipeline(event.index);
     if (out().size() > kMostLog) flush();
   }
 
@@ -166,6 +167,7 @@ class LineObserver final : public Observer {
     log += visible(tally_.address(event.index)) + ": " + visible(event.call);
     if (event.error != nullptr) log += " [" + visible(event.error->code) + "]";
     log += '\n';
+    release_pipeline(event.index);
   }
 
   void on(const RunFailure& event) override {
@@ -231,6 +233,11 @@ class LineObserver final : public Observer {
   void end() {
     out() += '\n';
     flush();
+  }
+
+  // What hooks of the pipeline say belongs to no instance whose end would bring it out.
+  void release_pipeline(uint32_t index) {
+    if (index >= tally_.total()) release_log(index, {});
   }
 
   // `part`: which of the instance's log lines these are, where they are not all.

@@ -85,7 +85,9 @@ class Metrics final : public Observer {
     started_ = event.time;
   }
   void on(const AttemptFailed& event) override { ++of(event.index).retries; }
-  void on(const Refused& event) override { ++of(event.index).refused; }
+  void on(const Refused& event) override {
+    if (event.index < instances_->size()) ++of(event.index).refused;  // others are of hooks of the pipeline
+  }
   void on(const HookRan& event) override {
     ++hooks_[{std::string(event.stage), std::string(event.decision)}];
   }
