@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/errors.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/runner.h"
 
@@ -223,12 +224,18 @@ Result<void> Session::find_unfinished() {
   resumed_ = std::move(**last);
   earlier_.emplace();
   earlier_->expansions = std::move(*expansions);
-  for (auto& record : *ended) earlier_->ended[record.address] = std::move(record);
+  // What the pipeline's deadline ended was interrupted: it has not failed for good.
+  const auto interrupted = [](InstanceResult result, const std::string& error) {
+    return result == InstanceResult::timed_out && error_from_json(error).code == "deadline.pipeline";
+  };
+  for (auto& record : *ended) {
+    if (!interrupted(record.result, record.error)) earlier_->ended[record.address] = std::move(record);
+  }
   for (const auto& attempt : *attempts) {
     const bool failed = attempt.result == InstanceResult::failed ||
                         attempt.result == InstanceResult::timed_out ||
                         attempt.result == InstanceResult::crashed;
-    if (failed) ++earlier_->failed[attempt.address];
+    if (failed && !interrupted(attempt.result, attempt.error)) ++earlier_->failed[attempt.address];
     uint32_t& number = earlier_->last[attempt.address];
     number = std::max(number, attempt.attempt);
   }

@@ -304,6 +304,7 @@ class Runner final : private Scheduler::Actions,
   bool backend_exists_ = false;
   bool started_ = false;      // RunStarted was told
   bool begun_ = false;        // the scheduler has
+  bool main_ran_ = false;     // an attempt was made of what is not `finally`
   bool run_failed_ = false;   // a hook of the pipeline refused or failed
   bool after_asked_ = false;  // hooks after the pipeline
   SteadyTime since_{};

@@ -46,6 +46,7 @@ void Runner::job_started(uint64_t job) {
   const auto instance = static_cast<uint32_t>(job);
   Attempt& attempt = attempts_.at(instance);
   attempt.begun = true;
+  main_ran_ = main_ran_ || !pipeline_.settings[pipeline_.instances[instance].settings].finally;
   Timing& timing = timing_[instance];
   const WallTime now = Clock::system().wall();
   if (timing.begun == SteadyTime{}) timing = {now, Clock::system().steady()};

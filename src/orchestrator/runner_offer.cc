@@ -155,9 +155,17 @@ bool Runner::reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Ans
   const bool failed = earlier->result == InstanceResult::failed ||
                       earlier->result == InstanceResult::timed_out ||
                       earlier->result == InstanceResult::crashed;
+  if (!succeeded && !failed) return false;
   const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
-  const bool used_up = parts_.earlier->failed_attempts(infos_[instance].address) >= settings.max_attempts;
-  if (!succeeded && !(failed && used_up)) return false;
+  if (settings.finally && main_ran_) {
+    whys_[instance] = "what it cleans up after has gone on";
+    return false;
+  }
+  // After a signal nothing is attempted again, although an attempt may be left.
+  if (failed && parts_.earlier->failed_attempts(infos_[instance].address) < settings.max_attempts &&
+      Scheduler::may_mend(settings, error_from_json(earlier->error))) {
+    return false;
+  }
   const auto verdict = parts_.history.judge(earlier, up.making, context_of(instance),
                                             {pipeline::CachePolicy::Kind::always, {}}, parts_.versions,
                                             Clock::system().wall());
