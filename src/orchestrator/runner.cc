@@ -42,6 +42,7 @@ Runner::~Runner() {
   // Sessions answer into pools, and the door's sink is this object.
   hooks_.reset();
   attempts_.clear();
+  undoings_.clear();
   for (auto& section : sections_) section.bootstrap_session.reset();
 }
 
@@ -291,6 +292,7 @@ void Runner::back_off(uint32_t instance, Milliseconds delay) {
 }
 
 void Runner::room() {
+  offer_undoings();
   scheduler_.pump();
   finish_if_done();
 }
@@ -349,6 +351,11 @@ void Runner::kill_running() {
     if (!spared(instance)) ids.push_back(instance);
   }
   for (uint32_t instance : ids) section_of(instance).pool->cancel(instance);
+  ids.clear();
+  for (const auto& [instance, undoing] : undoings_) {
+    if (undoing.offered) ids.push_back(instance);
+  }
+  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance | kDestroyJob);
   if (hooks_) hooks_->cancel();
   for (auto& section : sections_) {
     if (section.bootstrap == Section::Bootstrap::running && section.bootstrap_offered &&

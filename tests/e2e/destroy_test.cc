@@ -143,6 +143,27 @@ TEST(Destroy, WhatAForEachOverOutputsMade) {
   EXPECT_NE(order.find("destroy w[\"v\"]"), std::string::npos) << order;
 }
 
+TEST(Destroy, OnFailureDestroysWhatFailedForGood) {
+  const Project project;
+  const std::string file = (project.path() / "order").string();
+  project.extension("t",
+                    "local forge = require 'forge'\nlocal E = forge.extension {}\n"
+                    "function E:execute() self.state.made = 1 if forge.fs.exists('" +
+                        file +
+                        "') then error('boom') end end\n"
+                        "function E:destroy() forge.fs.append('" +
+                        file + "', 'destroyed ' .. tostring(self.state.made)) end\nreturn E\n",
+                    "permissions: {read: [" + file + "], write: [" + file + "]}\ncache: never\n");
+  const std::string yaml = "p:\n  t: [{name: a, on_failure: destroy, max_attempts: 2}]\n";
+  EXPECT_EQ(run_pipeline(project, yaml).result("t.a"), "succeeded");
+  project.write("order", "");
+  const auto failed = run_pipeline(project, yaml);
+  EXPECT_EQ(failed.result("t.a"), "failed");
+  EXPECT_EQ(failed.finished["instances"]["t.a"]["attempts"], 2);
+  EXPECT_EQ(project.read("order"), "destroyed 1");
+  EXPECT_FALSE(std::filesystem::exists(project.path() / ".pangeo-forge/pulumi/.pulumi/stacks/p/p-a.json"));
+}
+
 TEST(Refresh, LetsEachLookAgainAndKeepsOutputs) {
   const Project project;
   write(project);

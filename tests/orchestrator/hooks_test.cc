@@ -759,7 +759,7 @@ TEST_F(HooksTest, AnEventThatIsTooBigIsRefused) {
 
 TEST_F(HooksTest, ExamplesAreInTheDocumentation) {
   std::stringstream page;
-  for (const char* name : {"pipelines-hooks.part.md", "pipelines.md"}) {
+  for (const char* name : {"pipelines.md"}) {
     std::ifstream in(fs::path(PF_SOURCE_DIR) / "docs" / name);
     if (in) page << in.rdbuf();
   }
