@@ -184,7 +184,10 @@ bool Runner::reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Ans
 
 bool Runner::reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer) {
   const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
-  if (settings.finally) return false;  // it cleans up what this run made
+  if (settings.finally) {
+    whys_[instance] = "it cleans up after each run";
+    return false;
+  }
   if (parts_.force) {
     whys_[instance] = "--force";
     return false;
