@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/affected.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/runner.h"
@@ -43,7 +44,8 @@ bool has_tools(const Project& project) {
 /// One `pangeo-forge run`: what all of its runs (cleanups of a dead one, then its own) share.
 class Session {
  public:
-  Session(const RunOptions& options, Observer& observer) : options_(options), observer_(observer) {}
+  Session(const RunOptions& options, Observer& observer)
+      : options_(options), selection_(options.selection), observer_(observer) {}
 
   tl::expected<int, Errors> run();
 
@@ -64,6 +66,7 @@ class Session {
   Scheduler::Options scheduling(const std::vector<bool>& excluded) const;
 
   const RunOptions& options_;
+  Selection selection_;
   Observer& observer_;
   std::unique_ptr<Project> project_;
   std::optional<state::Lock> lock_;
@@ -96,7 +99,8 @@ tl::expected<void, Errors> Session::open() {
   auto project = open_project(options_.project);
   if (!project) return tl::unexpected(std::move(project.error()));
   project_ = std::move(*project);
-  if (auto selected = select(*project_->pipeline, options_.selection); !selected) {
+  if (auto found = find_affected(*project_, selection_); !found) return stop(std::move(found.error()));
+  if (auto selected = select(*project_->pipeline, selection_); !selected) {
     return tl::unexpected(std::move(selected.error()));
   }
   auto lock = state::Lock::acquire(project_->state_folder, options_.command);
@@ -275,7 +279,7 @@ tl::expected<int, Errors> Session::run() {
   if (auto opened = open(); !opened) return tl::unexpected(std::move(opened.error()));
   const auto& pipeline = *project_->pipeline;
   if (options_.kind != state::RunKind::run) return tear_down();
-  auto left_out = excluded(pipeline, options_.selection, *history_);
+  auto left_out = excluded(pipeline, selection_, *history_);
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
   if (earlier_) return execute(resumed_, std::move(*left_out));
   if (auto cleaned = clean_up(); !cleaned || *cleaned != kOk) return cleaned;
@@ -378,7 +382,7 @@ tl::expected<int, Errors> Session::tear_down() {
   if (options_.orphans) {
     for (uint32_t i = written; i < count; ++i) selected[i] = pipeline.instances[i].each == UINT32_MAX;
   } else {
-    auto chosen = select(pipeline, options_.selection);
+    auto chosen = select(pipeline, selection_);
     if (!chosen) return tl::unexpected(std::move(chosen.error()));
     selected = std::move(*chosen);
     close_over(pipeline, true, selected);
