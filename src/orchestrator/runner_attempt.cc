@@ -377,7 +377,8 @@ void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, Instance
 void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error error) {
   Attempt attempt = take_attempt(instance);
   // What a dying worker reports while we cancel is our doing.
-  if (cancelled_ && result != InstanceResult::failed) result = InstanceResult::cancelled;
+  const bool spared = !abandoned_ && pipeline_.settings[pipeline_.instances[instance].settings].finally;
+  if (cancelled_ && !spared && result != InstanceResult::failed) result = InstanceResult::cancelled;
   if (expired_ && result == InstanceResult::cancelled) {
     result = InstanceResult::timed_out;
     error = pipeline_deadline(pipeline_.deadline);

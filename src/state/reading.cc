@@ -50,7 +50,10 @@ Result<Stamp> stamp(const fs::path& folder) {
   }
   if (out.file.st_size == 0) return no_state(folder);
   struct stat wal {};
-  out.wal = ::stat((file.string() + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
+  // A killed writer may leave a WAL of its header alone. There is nothing in it, and SQLite, reading without
+  // writing, waits in vain for somebody to complete it.
+  constexpr off_t kWalHeader = 32;  // bytes
+  out.wal = ::stat((file.string() + "-wal").c_str(), &wal) == 0 && wal.st_size > kWalHeader;
   // SQLite takes a file of one byte for an empty one, and does not notice when the last page was cut. While
   // there is a WAL or a journal, the file itself may be anything.
   if (!out.wal && ::access((file.string() + "-journal").c_str(), F_OK) != 0 && out.file.st_size % 512 != 0) {
