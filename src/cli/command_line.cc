@@ -128,6 +128,10 @@ Result<GivenOptions> sort_words(const CommandSpec& spec, std::vector<std::string
     }
   }
   app.add_option("operands", operands)->expected(0, CLI::detail::expected_max_vector_size);
+  for (std::string& word : words) {
+    const OptionSpec* option = word.starts_with("--") ? find_option(spec, word.substr(2)) : nullptr;
+    if (option != nullptr && option->otherwise != nullptr) word += std::string("=") + option->otherwise;
+  }
   try {
     std::reverse(words.begin(), words.end());
     app.parse(words);
@@ -233,6 +237,13 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.run = value("run");
   arguments.report = value("report");
   arguments.metrics = value("metrics");
+  for (const char* file : {"report", "metrics"}) {
+    if (const auto found = given.find(file); flag("dry-run") && found != given.end() && found->second.typed) {
+      return tl::unexpected(usage("value",
+                                  "--dry-run runs nothing that --" + std::string(file) + " could tell of",
+                                  "leave one of them out"));
+    }
+  }
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");
@@ -243,6 +254,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
                              std::pair("from", &arguments.from), std::pair("until", &arguments.until)}) {
     if (given.count(name) != 0) *list = given[name].values;
   }
+  arguments.affected = value("affected");
   arguments.force = flag("force");
   arguments.resume = flag("resume");
   arguments.dry_run = flag("dry-run");

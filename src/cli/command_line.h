@@ -40,6 +40,7 @@ struct Arguments {
   std::optional<Milliseconds> older;  // --older-than
   bool fail_fast = false;
   std::vector<std::string> only, skip, from, until;
+  std::string affected;
   bool force = false;
   bool resume = false;
   bool dry_run = false;

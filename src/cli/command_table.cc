@@ -36,6 +36,9 @@ constexpr OptionSpec kOnly = {"only", 0,   "GLOB", "Take only instances TYPE.NAM
 constexpr OptionSpec kSkip = {"skip", 0, "GLOB", "Leave out instances that match (repeatable)", "", true};
 constexpr OptionSpec kFrom = {"from", 0, "GLOB", "Take these and what needs them (repeatable)", "", true};
 constexpr OptionSpec kUntil = {"until", 0, "GLOB", "Take these and what they need (repeatable)", "", true};
+constexpr OptionSpec kAffected = {
+    "affected", 0,     "[=REF]", "Take what differs from commit REF (default: HEAD), and what needs it",
+    "",         false, "HEAD"};
 constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", ""};
 constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
 constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
@@ -53,18 +56,18 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
 constexpr const OptionSpec* kPreviewOptions[] = {
-    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kForce,   &kExitCode, &kExtensions, &kStateDir,
-    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet,    &kLogLevel,   &kHelp};
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kAffected, &kForce, &kExitCode, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose,  &kQuiet, &kLogLevel, &kHelp};
 constexpr const OptionSpec* kDestroyOptions[] = {
-    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kOrphans, &kYes,   &kMaxParallel, &kExtensions, &kStateDir,
-    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose, &kQuiet, &kLogLevel,    &kHelp};
+    &kOnly,     &kSkip,   &kFrom,     &kUntil,   &kAffected, &kOrphans, &kYes,   &kMaxParallel, &kExtensions,
+    &kStateDir, &kFormat, &kPipeline, &kProfile, &kVar,      &kVerbose, &kQuiet, &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kRefreshOptions[] = {
-    &kOnly,     &kSkip,    &kFrom, &kUntil,   &kMaxParallel, &kExtensions, &kStateDir, &kFormat,
-    &kPipeline, &kProfile, &kVar,  &kVerbose, &kQuiet,       &kLogLevel,   &kHelp};
+    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kAffected, &kMaxParallel, &kExtensions, &kStateDir,
+    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose,  &kQuiet,       &kLogLevel,   &kHelp};
 constexpr const OptionSpec* kRunOptions[] = {
-    &kOnly,       &kSkip,     &kFrom,    &kUntil,    &kForce,   &kResume,   &kDryRun,
-    &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile, &kVar,      &kMaxParallel,
-    &kFailFast,   &kReport,   &kMetrics, &kVerbose,  &kQuiet,   &kLogLevel, &kHelp};
+    &kOnly,       &kSkip,     &kFrom,    &kUntil,    &kAffected, &kForce, &kResume,      &kDryRun,
+    &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,  &kVar,   &kMaxParallel, &kFailFast,
+    &kReport,     &kMetrics,  &kVerbose, &kQuiet,    &kLogLevel, &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
                                               &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,

@@ -43,6 +43,7 @@ struct OptionSpec {
   const char* help;
   const char* choices;  // `text|json`; empty: any value
   bool repeatable = false;
+  const char* otherwise = nullptr;  // the value of `--name` alone, where `--name=VALUE` may leave it out
 };
 
 /// What a word after the command means, for completion.

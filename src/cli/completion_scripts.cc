@@ -29,7 +29,7 @@ std::vector<std::string> second_words(std::string_view first) {
   return out;
 }
 
-bool takes_value(const OptionSpec& option) { return *option.value != '\0'; }
+bool takes_value(const OptionSpec& option) { return *option.value != '\0' && option.otherwise == nullptr; }
 bool is_folder(const OptionSpec& option) { return option.value == std::string_view("DIR"); }
 bool is_file(const OptionSpec& option) { return std::string_view(option.value).substr(0, 4) == "FILE"; }
 

@@ -21,7 +21,7 @@ void append_indented(std::string& out, std::string_view lines) {
 std::string form_of(const OptionSpec& option) {
   std::string out = option.letter != 0 ? std::string("-") + option.letter + ", " : std::string("    ");
   out += std::string("--") + option.name;
-  if (*option.value != '\0') out += std::string(" ") + option.value;
+  if (*option.value != '\0') out += (*option.value == '[' ? "" : " ") + std::string(option.value);
   return out;
 }
 

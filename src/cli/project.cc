@@ -19,7 +19,7 @@ orchestrator::ProjectOptions project_options(const Arguments& arguments) {
 }
 
 orchestrator::Selection selection(const Arguments& arguments) {
-  return {arguments.only, arguments.skip, arguments.from, arguments.until};
+  return {arguments.only, arguments.skip, arguments.from, arguments.until, arguments.affected, {}};
 }
 
 Result<Located> locate(const Arguments& arguments) {

@@ -28,6 +28,7 @@ std::string error_to_json(const Error& error) {
   Json out = {{"code", error.code}, {"message", error.message}, {"hint", error.hint}};
   if (!error.where.text().empty()) out["where"] = error.where.text();
   if (!error.traceback.empty()) out["traceback"] = error.traceback;
+  if (!error.retryable) out["retryable"] = false;
   return to_json_text(out);
 }
 
@@ -44,7 +45,8 @@ Error error_from_json(std::string_view text) {
   out.hint = get("hint");
   out.where.path = get("where");
   out.traceback = get("traceback");
-  out.retryable = false;
+  const auto retryable = json->find("retryable");
+  out.retryable = retryable == json->end() || *retryable != false;
   return out;
 }
 

@@ -15,7 +15,8 @@ Error instance_deadline(Milliseconds deadline);
 /// `deadline.pipeline`: core.deadline has passed.
 Error pipeline_deadline(Milliseconds deadline);
 
-/// JSON text {code, message, hint, where, traceback}; what is empty is left out, but for the first three.
+/// JSON text {code, message, hint, where, traceback, retryable}; what is empty is left out, but for the first
+/// three, and `retryable` where it is true.
 std::string error_to_json(const Error& error);
 /// The other way round; the place comes back as its text. What is no such JSON gives an empty Error.
 Error error_from_json(std::string_view text);

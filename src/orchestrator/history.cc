@@ -76,8 +76,28 @@ Result<void> History::load(const std::filesystem::path& state_folder) {
     return tl::unexpected(latest.error());
   }
   records_ = std::move(*latest);
+  follow_moves();
   index_again();
   return {};
+}
+
+void History::follow_moves() {
+  const auto find = [&](const std::string& address) {
+    return std::find_if(records_.begin(), records_.end(),
+                        [&](const auto& one) { return one.address == address; });
+  };
+  for (const auto& move : pipeline_.moved) {
+    const auto from = find(move.from);
+    if (from == records_.end() || find(move.to) != records_.end()) continue;
+    const Json context = parsed_object(from->context);
+    const auto stack = context.find("stack");
+    const std::string pattern =
+        stack != context.end() && stack->is_string() ? stack->get<std::string>() : pipeline_.stack + "-*";
+    moved_.push_back(
+        {move.from, move.to, pipeline::stack_of(pattern, move.from.substr(move.from.find('.') + 1))});
+    if (from->sealed_as.empty()) from->sealed_as = move.from;
+    from->address = move.to;
+  }
 }
 
 void History::index_again() {

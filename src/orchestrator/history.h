@@ -53,6 +53,14 @@ class History {
   /// The pipeline has grown by instances that earlier runs made.
   void index_again();
 
+  /// What core.moved says, as far as it applies: `from` succeeded, and `to` never has. Here `to` has its
+  /// success then.
+  struct Moved {
+    std::string from, to;
+    std::string stack;  // that `from` had
+  };
+  const std::vector<Moved>& moved() const { return moved_; }
+
   /// The last success of an instance; null: there is none, or it was destroyed since.
   const state::InstanceRecord* last(uint32_t instance) const;
   /// Last successes of addresses that the pipeline does not hold, by address.
@@ -71,11 +79,13 @@ class History {
   std::vector<std::string> to_read(uint32_t instance, const Making& making, api::Versions& versions) const;
 
  private:
+  void follow_moves();
   void compare_reads(const state::InstanceRecord& last, const Making& making, bool need_versions,
                      api::Versions& versions, Verdict& verdict) const;
 
   const pipeline::Pipeline& pipeline_;
   std::vector<state::InstanceRecord> records_;
+  std::vector<Moved> moved_;
   std::vector<int64_t> by_instance_;                   // index into records_, or -1
   std::map<std::string, size_t, std::less<>> others_;  // by address; an expanded for_each finds itself here
 };

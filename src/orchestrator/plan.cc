@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/affected.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/preparation.h"
 #include "orchestrator/run.h"
@@ -218,7 +219,11 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
   if (auto loaded = history.load(plan.project->state_folder); !loaded) {
     return tl::unexpected(Errors{loaded.error()});
   }
-  auto left_out = excluded(pipeline, options.selection, history);
+  Selection selection = options.selection;
+  if (auto found = find_affected(*plan.project, selection); !found) {
+    return tl::unexpected(Errors{std::move(found.error())});
+  }
+  auto left_out = excluded(pipeline, selection, history);
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
 
   api::Secrets secrets;

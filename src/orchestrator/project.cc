@@ -111,8 +111,10 @@ void check_configs(const Project& project, Errors& errors) {
   }
 }
 
-// What the operator wrote for single instances, over what the manifests say.
-void read_operators_keys(Project& project, Errors& errors) {
+}  // namespace
+
+Errors read_operators_keys(Project& project, uint32_t first) {
+  Errors errors;
   const auto& pipeline = *project.pipeline;
   const auto keep = [&](auto& to, uint32_t instance, auto read) {
     if (read)
@@ -120,7 +122,7 @@ void read_operators_keys(Project& project, Errors& errors) {
     else
       append(errors, std::move(read.error()));
   };
-  for (uint32_t i = 0; i < pipeline.instances.size(); ++i) {
+  for (uint32_t i = first; i < pipeline.instances.size(); ++i) {
     const auto& instance = pipeline.instances[i];
     const auto found = project.extensions.find(pipeline.sections[instance.section].type);
     if (found == project.extensions.end()) continue;
@@ -136,9 +138,8 @@ void read_operators_keys(Project& project, Errors& errors) {
                                   manifest.limits));
     }
   }
+  return errors;
 }
-
-}  // namespace
 
 const extension::Permissions& Project::permissions_of(uint32_t instance) const {
   if (const auto own = permissions.find(instance); own != permissions.end()) return own->second;
@@ -197,7 +198,7 @@ tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions
   find_packages(*project, options, errors);
   load_schemas(*project, errors);
   check_configs(*project, errors);
-  read_operators_keys(*project, errors);
+  append(errors, read_operators_keys(*project, 0));
   if (auto hooks = load_hooks(*project->pipeline))
     project->hooks = std::move(*hooks);
   else

@@ -58,11 +58,15 @@ struct Project {
 /// Loads and checks; writes no file. models.lua is evaluated in sandboxed workers, unless
 /// `<state>/cache/models` has its description. Prints nothing; errors are sorted by position.
 tl::expected<std::unique_ptr<Project>, Errors> open_project(const ProjectOptions& options);
+/// Reads what the operator wrote for single instances (permissions, limits), from `first` on: a for_each over
+/// outputs adds some.
+Errors read_operators_keys(Project& project, uint32_t first);
 /// Finds and reads one more extension, which the pipeline file does not use; nothing where it is there
 /// already.
 tl::expected<void, Errors> load_extension(Project& project, const ProjectOptions& options,
                                           const std::string& type);
-/// Caches the descriptions that open_project evaluated, and the files that it parsed. Needs the state folder's lock.
+/// Caches the descriptions that open_project evaluated, and the files that it parsed. Needs the state
+/// folder's lock.
 void keep_descriptions(const Project& project);
 
 }  // namespace pf::orchestrator

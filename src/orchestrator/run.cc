@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/places.h"
+#include "orchestrator/affected.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/runner.h"
@@ -43,7 +44,8 @@ bool has_tools(const Project& project) {
 /// One `pangeo-forge run`: what all of its runs (cleanups of a dead one, then its own) share.
 class Session {
  public:
-  Session(const RunOptions& options, Observer& observer) : options_(options), observer_(observer) {}
+  Session(const RunOptions& options, Observer& observer)
+      : options_(options), selection_(options.selection), observer_(observer) {}
 
   tl::expected<int, Errors> run();
 
@@ -51,6 +53,7 @@ class Session {
   tl::expected<void, Errors> open();
   tl::expected<void, Errors> look_at_tools();
   Result<worker::Supervisor*> supervisor();
+  Result<void> move(const History::Moved& moved);
   Result<void> find_unfinished();
   tl::expected<int, Errors> clean_up();
   tl::expected<int, Errors> tear_down();
@@ -63,6 +66,7 @@ class Session {
   Scheduler::Options scheduling(const std::vector<bool>& excluded) const;
 
   const RunOptions& options_;
+  Selection selection_;
   Observer& observer_;
   std::unique_ptr<Project> project_;
   std::optional<state::Lock> lock_;
@@ -95,7 +99,8 @@ tl::expected<void, Errors> Session::open() {
   auto project = open_project(options_.project);
   if (!project) return tl::unexpected(std::move(project.error()));
   project_ = std::move(*project);
-  if (auto selected = select(*project_->pipeline, options_.selection); !selected) {
+  if (auto found = find_affected(*project_, selection_); !found) return stop(std::move(found.error()));
+  if (auto selected = select(*project_->pipeline, selection_); !selected) {
     return tl::unexpected(std::move(selected.error()));
   }
   auto lock = state::Lock::acquire(project_->state_folder, options_.command);
@@ -135,7 +140,39 @@ tl::expected<void, Errors> Session::open() {
       });
   if (!writer) return stop(std::move(writer.error()));
   writer_ = std::move(*writer);
+  for (const auto& moved : history_->moved()) {
+    if (auto done = move(moved); !done) return stop(std::move(done.error()));
+  }
   return {};
+}
+
+// Work folder and stack go along, and the store knows it last: whatever interrupts this, it is done again.
+Result<void> Session::move(const History::Moved& moved) {
+  const auto& pipeline = *project_->pipeline;
+  const state::Layout layout(project_->state_folder);
+  const auto folder = [&](const std::string& address) {
+    const size_t dot = address.find('.');
+    return layout.work(address.substr(0, dot), address.substr(dot + 1));
+  };
+  std::error_code code;
+  if (std::filesystem::exists(folder(moved.from), code) && !std::filesystem::exists(folder(moved.to), code)) {
+    std::filesystem::create_directories(folder(moved.to).parent_path(), code);
+    if (!code) std::filesystem::rename(folder(moved.from), folder(moved.to), code);
+    if (code) return tl::unexpected(system_error("cannot move " + folder(moved.from).string(), code.value()));
+  }
+  const int64_t instance = pipeline.find(moved.to);
+  const iac::StackId from{pipeline.name, moved.stack};
+  const iac::StackId to{pipeline.name, pipeline.instances[static_cast<size_t>(instance)].stack};
+  if (from.stack != to.stack) {
+    auto content = engine_->read(from);
+    if (!content) return tl::unexpected(std::move(content.error()));
+    if (*content) {
+      if (auto exported = engine_->export_content(to, **content); !exported) return exported;
+      if (auto removed = engine_->remove(from); !removed) return tl::unexpected(std::move(removed.error()));
+    }
+  }
+  writer_->move(pipeline.name, moved.from, moved.to, {});
+  return writer_->drain();
 }
 
 Result<worker::Supervisor*> Session::supervisor() {
@@ -203,6 +240,8 @@ Result<void> Session::find_unfinished() {
                         attempt.result == InstanceResult::timed_out ||
                         attempt.result == InstanceResult::crashed;
     if (failed && !interrupted(attempt.result, attempt.error)) ++earlier_->failed[attempt.address];
+    uint32_t& number = earlier_->last[attempt.address];
+    number = std::max(number, attempt.attempt);
   }
   return {};
 }
@@ -228,9 +267,10 @@ Scheduler::Options Session::scheduling(const std::vector<bool>& excluded) const 
   out.fail_fast = options_.fail_fast;
   out.known.resize(pipeline.instances.size());
   for (uint32_t i = 0; i < out.known.size(); ++i) {
+    const uint32_t most = pipeline.settings[pipeline.instances[i].settings].max_attempts;
+    if (earlier_) out.known[i] = earlier_->known(pipeline.address(i), most);
     out.known[i].excluded = !excluded.empty() && excluded[i];
     if (const auto* last = history_->last(i); last != nullptr) out.known[i].expected = last->duration;
-    if (earlier_) out.known[i].failed = earlier_->failed_attempts(pipeline.address(i));
   }
   return out;
 }
@@ -239,7 +279,7 @@ tl::expected<int, Errors> Session::run() {
   if (auto opened = open(); !opened) return tl::unexpected(std::move(opened.error()));
   const auto& pipeline = *project_->pipeline;
   if (options_.kind != state::RunKind::run) return tear_down();
-  auto left_out = excluded(pipeline, options_.selection, *history_);
+  auto left_out = excluded(pipeline, selection_, *history_);
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
   if (earlier_) return execute(resumed_, std::move(*left_out));
   if (auto cleaned = clean_up(); !cleaned || *cleaned != kOk) return cleaned;
@@ -342,7 +382,7 @@ tl::expected<int, Errors> Session::tear_down() {
   if (options_.orphans) {
     for (uint32_t i = written; i < count; ++i) selected[i] = pipeline.instances[i].each == UINT32_MAX;
   } else {
-    auto chosen = select(pipeline, options_.selection);
+    auto chosen = select(pipeline, selection_);
     if (!chosen) return tl::unexpected(std::move(chosen.error()));
     selected = std::move(*chosen);
     close_over(pipeline, true, selected);
@@ -437,6 +477,7 @@ void Session::watch_signals(asio::signal_set& signals, Runner& runner) {
       first_signal_ = -first_signal_;
       runner.cancel(Milliseconds(0));
     } else {
+      observer_.leaving();
       ::_exit(128 + number);
     }
     watch_signals(signals, runner);

@@ -42,6 +42,7 @@ Runner::~Runner() {
   // Sessions answer into pools, and the door's sink is this object.
   hooks_.reset();
   attempts_.clear();
+  undoings_.clear();
   for (auto& section : sections_) section.bootstrap_session.reset();
 }
 
@@ -173,13 +174,18 @@ Scheduler::Expansion Runner::expand(uint32_t group, Scheduler::Children& childre
     children.error = std::move(made.error());
     return Scheduler::Expansion::failed;
   }
+  if (Errors errors = read_operators_keys(parts_.project, before); !errors.empty()) {
+    children.error = std::move(errors.front());
+    return Scheduler::Expansion::failed;
+  }
   children.first = before;
   children.count = *made;
   know(before);
   for (uint32_t i = before; i < before + *made; ++i) {
     Scheduler::Known known;
+    const auto& settings = pipeline_.settings[pipeline_.instances[i].settings];
+    if (parts_.earlier != nullptr) known = parts_.earlier->known(infos_[i].address, settings.max_attempts);
     known.expected = expected_[i];
-    if (parts_.earlier != nullptr) known.failed = parts_.earlier->failed_attempts(infos_[i].address);
     children.known.push_back(known);
   }
   if (kept == nullptr) {
@@ -286,6 +292,7 @@ void Runner::back_off(uint32_t instance, Milliseconds delay) {
 }
 
 void Runner::room() {
+  offer_undoings();
   scheduler_.pump();
   finish_if_done();
 }
@@ -344,6 +351,11 @@ void Runner::kill_running() {
     if (!spared(instance)) ids.push_back(instance);
   }
   for (uint32_t instance : ids) section_of(instance).pool->cancel(instance);
+  ids.clear();
+  for (const auto& [instance, undoing] : undoings_) {
+    if (undoing.offered) ids.push_back(instance);
+  }
+  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance | kDestroyJob);
   if (hooks_) hooks_->cancel();
   for (auto& section : sections_) {
     if (section.bootstrap == Section::Bootstrap::running && section.bootstrap_offered &&

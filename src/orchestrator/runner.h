@@ -41,11 +41,20 @@ namespace pf::orchestrator {
 struct Earlier {
   std::map<std::string, state::InstanceRecord> ended;  // by address
   std::map<std::string, uint32_t> failed;              // attempts that did, by address
+  std::map<std::string, uint32_t> last;                // number of the last attempt, by address
   std::map<std::string, std::string> expansions;       // by the group's address, JSON text
 
   const state::InstanceRecord* find(const std::string& address) const {
     const auto found = ended.find(address);
     return found == ended.end() ? nullptr : &found->second;
+  }
+  /// What the scheduler is told of an instance.
+  Scheduler::Known known(const std::string& address, uint32_t max_attempts) const {
+    Scheduler::Known out;
+    out.failed = failed_attempts(address);
+    const auto found = last.find(address);
+    out.again = found != last.end() && found->second > max_attempts;  // a hook had asked for it
+    return out;
   }
   uint32_t failed_attempts(const std::string& address) const {
     const auto found = failed.find(address);
@@ -141,6 +150,13 @@ class Runner final : private Scheduler::Actions,
     uint64_t cpu_us = 0;
     uint64_t peak_bytes = 0;
   };
+  // The destruction of what a failed instance may have made (on_failure: destroy).
+  struct Undoing {
+    worker::Job job;
+    Attempt attempt;
+    AttemptEnd end;  // of the instance
+    bool offered = false;
+  };
   // What the instances of one section share.
   struct Section {
     const Loaded* loaded = nullptr;
@@ -228,6 +244,11 @@ class Runner final : private Scheduler::Actions,
                                              const extension::Limits& limits);
   void attempt_done(uint32_t instance, worker::Done done);
   void export_stack(uint32_t instance, worker::Done done);
+  Attempt& attempt_of(uint64_t job);
+  bool undo(uint32_t instance, AttemptEnd& end);
+  void offer_undoings();
+  void undone(uint32_t instance, worker::Done done);
+  void finish_attempt(uint32_t instance, AttemptEnd end);
   void remove_all(uint32_t instance);
   void export_state(uint32_t instance, worker::Done done);
   void attempt_succeeded(uint32_t instance, std::string outputs);
@@ -255,6 +276,8 @@ class Runner final : private Scheduler::Actions,
 
   // Job ids: an instance's index, or this bit and a section's index for its bootstrap.
   static constexpr uint64_t kBootstrapJob = 1ULL << 32;
+  // An instance's index and this bit: its destruction after it failed for good.
+  static constexpr uint64_t kDestroyJob = 1ULL << 33;
 
   RunnerParts parts_;
   const pipeline::Pipeline& pipeline_;
@@ -271,6 +294,7 @@ class Runner final : private Scheduler::Actions,
   std::vector<Section> sections_;
   std::unordered_map<uint32_t, Upcoming> upcoming_;
   std::unordered_map<uint32_t, Attempt> attempts_;
+  std::map<uint32_t, Undoing> undoings_;
   std::vector<Timing> timing_;
   std::vector<state::InstanceRecord> records_;      // filled when concluded
   std::unordered_map<uint32_t, Error> errors_;      // of concluded instances, until they are reported

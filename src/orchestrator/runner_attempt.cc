@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "extension/grants.h"
+#include "extension/lifecycle.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/runner.h"
 
@@ -41,8 +42,13 @@ std::string inputs_read(const std::vector<api::Caller::Input>& inputs) {
 
 }  // namespace
 
+Runner::Attempt& Runner::attempt_of(uint64_t job) {
+  const auto instance = static_cast<uint32_t>(job);
+  return (job & kDestroyJob) != 0 ? undoings_.at(instance).attempt : attempts_.at(instance);
+}
+
 void Runner::job_started(uint64_t job) {
-  if ((job & kBootstrapJob) != 0) return;
+  if ((job & (kBootstrapJob | kDestroyJob)) != 0) return;
   const auto instance = static_cast<uint32_t>(job);
   Attempt& attempt = attempts_.at(instance);
   attempt.begun = true;
@@ -109,7 +115,7 @@ void Runner::host_call(uint64_t job, uint32_t request, int call, std::string_vie
   } else {
     const auto instance = static_cast<uint32_t>(job);
     section = &section_of(instance);
-    Attempt& attempt = attempts_.at(instance);
+    Attempt& attempt = attempt_of(job);
     session = &attempt.session;
     if (!*session)
       *session = open_session(job, instance, attempt, *section, parts_.project.permissions_of(instance),
@@ -126,8 +132,7 @@ void Runner::host_call(uint64_t job, uint32_t request, int call, std::string_vie
 void Runner::cancel_call(uint64_t job, uint32_t request) {
   const bool bootstraps = (job & kBootstrapJob) != 0;
   Section& section = bootstraps ? sections_[job & ~kBootstrapJob] : section_of(static_cast<uint32_t>(job));
-  const auto& session =
-      bootstraps ? section.bootstrap_session : attempts_.at(static_cast<uint32_t>(job)).session;
+  const auto& session = bootstraps ? section.bootstrap_session : attempt_of(job).session;
   if (!session || !session->cancel(request)) return;
   section.pool->reply(job, request, fail("async.cancelled", "the task that made this call was cancelled"));
 }
@@ -137,7 +142,9 @@ void Runner::job_done(uint64_t job, Done done) {
     bootstrap_done(sections_[job & ~kBootstrapJob], std::move(done));
     return;
   }
-  attempt_done(static_cast<uint32_t>(job), std::move(done));
+  const auto instance = static_cast<uint32_t>(job);
+  if ((job & kDestroyJob) != 0) return undone(instance, std::move(done));
+  attempt_done(instance, std::move(done));
 }
 
 void Runner::attempt_done(uint32_t instance, Done done) {
@@ -198,6 +205,68 @@ void Runner::export_stack(uint32_t instance, Done done) {
                  else
                    attempt_failed(instance, InstanceResult::failed, std::move(exported.error()));
                });
+  });
+}
+
+void Runner::finish_attempt(uint32_t instance, AttemptEnd end) {
+  if (undo(instance, end)) return;
+  scheduler_.attempt_ended(instance, std::move(end));
+  finish_if_done();
+}
+
+// on_failure: destroy. False: there is nothing to undo. The instance ends when that has ended.
+bool Runner::undo(uint32_t instance, AttemptEnd& end) {
+  const auto& written = pipeline_.instances[instance];
+  if (!pipeline_.settings[written.settings].destroy_failed || parts_.kind != state::RunKind::run)
+    return false;
+  if (end.result == InstanceResult::succeeded || end.result == InstanceResult::cancelled) return false;
+  const auto up = upcoming_.find(instance);
+  if (up == upcoming_.end() || abandoned_ || !scheduler_.is_last(instance, end)) return false;
+  Section& section = section_of(instance);
+  Undoing undoing;
+  extension::InstanceJob job;
+  std::string state;
+  if (auto content = parts_.engine.read(stack_of(instance)); content && *content) state = (*content)->state;
+  job.name = written.name;
+  job.type = infos_[instance].type;
+  job.stack = written.stack;
+  job.config = up->second.making.config;
+  job.state = state;
+  job.runtime = section.runtime;
+  job.timeout = pipeline_.settings[written.settings].timeout;
+  job.verb = extension::Verb::destroy;
+  undoing.job = extension::instance_job(instance | kDestroyJob, job, parts_.project.limits_of(instance));
+  undoing.attempt.from = up->second;
+  undoing.end = std::move(end);
+  undoings_.emplace(instance, std::move(undoing));
+  offer_undoings();
+  return true;
+}
+
+void Runner::offer_undoings() {
+  for (auto& [instance, undoing] : undoings_) {
+    if (!undoing.offered) undoing.offered = section_of(instance).pool->offer(undoing.job, may_start());
+  }
+}
+
+void Runner::undone(uint32_t instance, Done done) {
+  Undoing undoing = std::move(undoings_.at(instance));
+  undoings_.erase(instance);
+  undoing.attempt.session.reset();
+  const auto finish = [this, instance](AttemptEnd end, const std::string& problem) {
+    if (!problem.empty()) {
+      end.error.message += "; what it made was not destroyed: " + problem;
+      log(instance, 2, "what it made was not destroyed: " + problem, nullptr);
+    }
+    scheduler_.attempt_ended(instance, std::move(end));
+    finish_if_done();
+  };
+  if (done.status != Done::Status::succeeded) return finish(std::move(undoing.end), done.error.message);
+  asio::post(helpers_, [this, finish, end = std::move(undoing.end), id = stack_of(instance)]() mutable {
+    auto removed = parts_.engine.remove(id);
+    asio::post(parts_.loop, [finish, end = std::move(end), removed = std::move(removed)]() mutable {
+      finish(std::move(end), removed ? std::string() : removed.error().message);
+    });
   });
 }
 

@@ -175,12 +175,9 @@ void Runner::end_attempt(uint32_t instance, uint32_t attempt, AttemptEnd end) {
 }
 
 void Runner::ask_after_instance(uint32_t instance, uint32_t attempt, AttemptEnd end) {
-  const auto finish = [this, instance](AttemptEnd last) {
-    scheduler_.attempt_ended(instance, std::move(last));
-    finish_if_done();
-  };
+  const auto finish = [this, instance](AttemptEnd last) { finish_attempt(instance, std::move(last)); };
   const bool succeeded = end.result == InstanceResult::succeeded;
-  const bool ends = succeeded || (!end.again && scheduler_.is_last(instance, end));
+  const bool ends = succeeded || scheduler_.is_last(instance, end);
   if (!hooks_ || !ends || end.result == InstanceResult::cancelled ||
       !hooks_->any(HookStage::after_instance, instance)) {
     return finish(std::move(end));

@@ -161,6 +161,11 @@ bool Runner::reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Ans
     whys_[instance] = "what it cleans up after has gone on";
     return false;
   }
+  // After a signal nothing is attempted again, although an attempt may be left.
+  if (failed && parts_.earlier->failed_attempts(infos_[instance].address) < settings.max_attempts &&
+      Scheduler::may_mend(settings, error_from_json(earlier->error))) {
+    return false;
+  }
   const auto verdict = parts_.history.judge(earlier, up.making, context_of(instance),
                                             {pipeline::CachePolicy::Kind::always, {}}, parts_.versions,
                                             Clock::system().wall());
@@ -179,7 +184,10 @@ bool Runner::reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Ans
 
 bool Runner::reuse_last(uint32_t instance, Upcoming& up, Scheduler::Answer& answer) {
   const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
-  if (settings.finally) return false;  // it cleans up what this run made
+  if (settings.finally) {
+    whys_[instance] = "it cleans up after each run";
+    return false;
+  }
   if (parts_.force) {
     whys_[instance] = "--force";
     return false;

@@ -212,8 +212,12 @@ void Scheduler::ready_again(uint32_t instance) {
 
 // Whether an attempt is left, and may be used for this error.
 bool Scheduler::mends(uint32_t instance, const Error& error) const {
-  if (items_[instance].attempt >= most_attempts(instance) || never_mends(error)) return false;
-  const auto& policy = settings(instance).retry;
+  return items_[instance].attempt < most_attempts(instance) && may_mend(settings(instance), error);
+}
+
+bool Scheduler::may_mend(const pipeline::Settings& wanted, const Error& error) {
+  if (never_mends(error)) return false;
+  const auto& policy = wanted.retry;
   if (!policy) return true;
   const auto among = [&](const std::vector<std::string>& texts) {
     return std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {

@@ -118,6 +118,9 @@ class Scheduler {
     return halted(items_[instance]) || end.result == InstanceResult::cancelled || !may_retry(instance, end);
   }
 
+  /// Whether another attempt is worth its while after this error, as far as settings and code tell.
+  static bool may_mend(const pipeline::Settings& settings, const Error& error);
+
   enum class Stop : uint8_t { cancelled, fail_fast, deadline };
   /// Nothing more starts but `finally` instances: what is ready or backs off is cancelled, what waits for it
   /// blocked. Running attempts end as they do and are not repeated. The first reason stays.

@@ -104,6 +104,7 @@ tl::expected<std::vector<bool>, Errors> select(const pipeline::Pipeline& pipelin
   const auto keep = [&](const std::vector<bool>& marked) {
     for (size_t i = 0; i < out.size(); ++i) out[i] = out[i] && marked[i];
   };
+  if (!selection.marked.empty()) keep(selection.marked);
   if (!selection.only.empty()) keep(selecting.match(selection.only, "--only"));
   if (!selection.from.empty()) {
     auto marked = selecting.match(selection.from, "--from");

@@ -16,12 +16,14 @@ struct Selection {
   std::vector<std::string> skip;   // leaves these out
   std::vector<std::string> from;   // keeps these and what needs them
   std::vector<std::string> until;  // keeps these and what they need
+  std::string affected;      // a commit: keeps what differs from it, see affected.h; empty: not asked for
+  std::vector<bool> marked;  // by instance: what `affected` came to, filled by find_affected()
 
-  bool all() const { return only.empty() && skip.empty() && from.empty() && until.empty(); }
+  bool all() const { return only.empty() && skip.empty() && from.empty() && until.empty() && marked.empty(); }
 };
 
-/// By instance: true where it is selected. Errors: `selection.unknown` (a pattern that matches nothing, with
-/// "did you mean"), `selection.empty`.
+/// By instance: true where it is selected. `marked` has to be filled. Errors: `selection.unknown` (a pattern
+/// that matches nothing, with "did you mean"), `selection.empty`.
 tl::expected<std::vector<bool>, Errors> select(const pipeline::Pipeline& pipeline,
                                                const Selection& selection);
 

@@ -249,6 +249,8 @@ Json expansion(const Pipeline& pipeline, uint32_t first, uint32_t count);
 /// settings without `finally` and `allow_failure`, and no document: nothing in it can be evaluated. Groups
 /// are parted from their instances, which take their place in the graph.
 std::unique_ptr<Pipeline> reversed(const Pipeline& pipeline);
+/// The stack of an instance: `pattern` itself, or, where that ends in `-*`, made from the instance's name.
+std::string stack_of(const std::string& pattern, const std::string& name);
 /// Adds an instance that is not written anywhere, with a configuration as it was kept (a JSON object);
 /// nothing waits for it, nor it for anything. `stack` is its stack's name, or ends in `-*` where it is made
 /// from the instance's. Returns its index.

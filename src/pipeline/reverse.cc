@@ -60,6 +60,10 @@ std::unique_ptr<Pipeline> reversed(const Pipeline& pipeline) {
   return out;
 }
 
+std::string stack_of(const std::string& pattern, const std::string& name) {
+  return pattern.ends_with("-*") ? pattern.substr(0, pattern.size() - 1) + as_stack_name(name) : pattern;
+}
+
 uint32_t adopt(Pipeline& pipeline, const std::string& type, const std::string& name, const std::string& stack,
                const Json& config) {
   Instance instance;
@@ -72,7 +76,7 @@ uint32_t adopt(Pipeline& pipeline, const std::string& type, const std::string& n
   }
   instance.section = static_cast<uint32_t>(section);
   instance.name = name;
-  instance.stack = stack.ends_with("-*") ? stack.substr(0, stack.size() - 1) + as_stack_name(name) : stack;
+  instance.stack = stack_of(stack, name);
   instance.config = pipeline.document->make_json(config, pipeline.document->root());
   instance.at = instance.config;
   pipeline.instances.push_back(std::move(instance));

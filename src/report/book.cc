@@ -103,8 +103,8 @@ void Bookkeeper::on(const InstanceFinished& event) {
 }
 
 void Bookkeeper::on(const LogLine& event) {
-  if (event.index >= book_.instances->size()) return;  // the report is of instances
   static constexpr std::string_view kLabels[] = {"debug", "info", "warning", "error"};
+  if (event.index == UINT32_MAX) return;  // of a hook of the pipeline: no instance's story
   Story& one = story(event.index);
   TimeText times;
   std::string prefix;
@@ -124,7 +124,7 @@ void Bookkeeper::on(const LogLine& event) {
 }
 
 void Bookkeeper::on(const Refused& event) {
-  if (event.index >= book_.instances->size()) return;  // its hook's own line tells of it
+  if (event.index == UINT32_MAX) return;  // the hook's own entry has the error
   Story& one = story(event.index);
   if (one.refused.size() >= kMostRefused) return;
   std::string text(event.call);

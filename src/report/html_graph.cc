@@ -11,8 +11,8 @@ namespace {
 
 constexpr uint32_t kMostNodes = 300;
 constexpr size_t kMostEdges = 3000;
-constexpr double kNodeWidth = 190, kNodeHeight = 26, kColumn = 250, kRow = 38, kMargin = 8;
-constexpr size_t kLabel = 26;  // cells
+constexpr double kNodeWidth = 172, kNodeHeight = 26, kColumn = 228, kRow = 38, kMargin = 8;
+constexpr size_t kLabel = 23;  // cells
 
 /// A graph to be drawn: of instances, or of sections.
 struct Drawn {

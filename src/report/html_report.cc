@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "report/files.h"
 #include "report/html_parts.h"
@@ -205,11 +206,25 @@ void append_hooks(std::string& out, const Book& book) {
   out += "</section>\n";
 }
 
+// What the supervisor says of the sandbox, an entry each; what is below an entry is named with it.
+void append_entries(std::string& out, const Json& value, const std::string& name) {
+  if (value.is_object()) {
+    for (const auto& [key, one] : value.items())
+      append_entries(out, one, name.empty() ? key : name + ' ' + key);
+    return;
+  }
+  std::string label = name;
+  std::replace(label.begin(), label.end(), '_', ' ');
+  const std::string text = value.is_boolean() ? (value.get<bool>() ? "yes" : "no") : to_json_text(value);
+  out += "<div><dt>" + html(label) + "</dt><dd>" + html(text) + "</dd></div>\n";
+}
+
 void append_sandbox(std::string& out, const Book& book, const RunFinished& event) {
   out +=
       "<section aria-labelledby=\"h-sandbox\"><h2 id=\"h-sandbox\">Sandbox and refusals</h2>\n"
-      "<p>Workers ran in: <code>" +
-      html(book.sandbox) + "</code></p>\n";
+      "<dl class=\"facts\">\n";
+  if (const auto sandbox = parse_json(book.sandbox)) append_entries(out, *sandbox, {});
+  out += "</dl>\n";
   if (event.refused_calls == 0) {
     out += "<p>No call was refused.</p></section>\n";
     return;

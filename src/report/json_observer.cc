@@ -181,7 +181,7 @@ class JsonObserver final : public Observer {
     if (index < instances_->size())
       text_field("instance", (*instances_)[index].address);
     else
-      out() += ",\"instance\":null";  // a hook of the pipeline itself
+      out() += ",\"instance\":null";  // of a hook of the pipeline
   }
   void close() {
     out() += "}\n";

@@ -143,6 +143,7 @@ void place_layers(Work& work) {
 
 Layout lay_out(uint32_t nodes, const std::vector<Edge>& given) {
   Layout out;
+  if (nodes == 0) return out;
   std::set<Edge> seen;
   for (const Edge& edge : given) {
     if (edge.first == edge.second || edge.first >= nodes || edge.second >= nodes) continue;

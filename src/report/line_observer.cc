@@ -54,11 +54,12 @@ class LineObserver final : public Observer {
     tell_waiting(event.time);
     line(event.time, "started", event.index);
     if (event.attempt > 1) out() += ", attempt " + std::to_string(event.attempt);
-    end();
+    out() += '\n';
     if (!event.why.empty()) {
       for (const auto& text : visible_lines(event.why))
         out().append(kIndent, ' ').append(text).append(1, '\n');
     }
+    flush();
   }
 
   void on(const AttemptFailed& event) override {
@@ -152,8 +153,8 @@ class LineObserver final : public Observer {
       if (i + 1 == lines.size() && !fields.empty()) log += "  " + fields;
       log += '\n';
     }
-    if (!tally_.is_instance(event.index)) return release_log_now(event.index);
     if (log.size() > kMostLog) release_log(event.index, "so far");
+    release_pipeline(event.index);
     if (out().size() > kMostLog) flush();
   }
 
@@ -166,7 +167,7 @@ class LineObserver final : public Observer {
     log += visible(tally_.address(event.index)) + ": " + visible(event.call);
     if (event.error != nullptr) log += " [" + visible(event.error->code) + "]";
     log += '\n';
-    if (!tally_.is_instance(event.index)) release_log_now(event.index);
+    release_pipeline(event.index);
   }
 
   void on(const RunFailure& event) override {
@@ -234,6 +235,11 @@ class LineObserver final : public Observer {
     flush();
   }
 
+  // What hooks of the pipeline say belongs to no instance whose end would bring it out.
+  void release_pipeline(uint32_t index) {
+    if (index >= tally_.total()) release_log(index, {});
+  }
+
   // `part`: which of the instance's log lines these are, where they are not all.
   void release_log(uint32_t index, const std::string& part) {
     const auto found = logs_.find(index);
@@ -245,12 +251,6 @@ class LineObserver final : public Observer {
       out() += found->second;
     }
     logs_.erase(found);
-  }
-
-  // There is no end of the pipeline's own hooks that their lines could wait for.
-  void release_log_now(uint32_t index) {
-    release_log(index, {});
-    flush();
   }
 
   // A few that are cached are named; of many, their number at the end says more.

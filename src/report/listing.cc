@@ -190,7 +190,7 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
     out += " on " + date_and_time(run.finished) + " after " + format_duration(duration_of(run));
   } else if (status.held) {
     out += "running since " + date_and_time(run.started) + " (" +
-           format_duration(since(run.started, options.now)) + "): " + std::to_string(done_of(status)) +
+           format_duration(since(run.started, options.now)) + "), " + std::to_string(done_of(status)) +
            " of " + std::to_string(total_of(status)) + " done";
   } else {
     out += "broken off: the run of " + date_and_time(run.started) + " ended without a result";
@@ -293,7 +293,7 @@ void write_status_json(Sink& sink, const Status& status) {
     out += record.result == InstanceResult::none ? "null"
                                                  : '"' + std::string(state::to_text(record.result)) + '"';
     out += ",\"attempts\":" + std::to_string(record.attempts);
-    out += ",\"started\":\"" + rfc3339(record.started) + '"';
+    if (record.started != WallTime{}) out += ",\"started\":\"" + rfc3339(record.started) + '"';
     out += ",\"duration_ms\":" + std::to_string(record.duration.count());
     if (!record.run.empty()) {
       out += ",\"ran_in\":";

@@ -51,6 +51,7 @@ class LiveObserver final : public Observer {
     above_ += tally_.heading(event, options_.verbose) + '\n';
     show({});
     last_drawn_ = tally_.since() + kFirstFrame - kRedraw;
+    last_estimate_ = tally_.since() - kEstimate;
   }
   void on(const InstanceStarted& event) override {
     if (lines_ != nullptr) return lines_->on(event);

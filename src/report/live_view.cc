@@ -43,7 +43,7 @@ Plan plan(const View& view, Size size) {
   Plan out;
   out.footer = view.keys && size.rows >= kKeyRows;
   if (out.footer) --room;
-  out.failures = std::min({view.tally->failures().size(), kMostFailures, std::max<size_t>(room / 4, 1)});
+  out.failures = std::min({view.tally->failures().size(), kMostFailures, std::max<size_t>(room / 3, 1)});
   if (room <= 2) out.failures = 0;
   room -= out.failures;
   if (view.log) out.log = std::min(room, std::max<size_t>(room / 2, 2));
@@ -75,7 +75,8 @@ Row header(const View& view, SteadyTime now, size_t width) {
   row.add(", " + std::to_string(tally.running().size() - backing_off) + " running");
   if (backing_off > 0) row.add(", ").add(std::to_string(backing_off) + " waiting to retry", Style::yellow);
   row.add("  " + elapsed(now - tally.since()));
-  if (view.left) row.add(", about " + elapsed(*view.left + Milliseconds(999)) + " left");
+  if (view.left && view.left->count() > 0)
+    row.add(", about " + elapsed(*view.left + Milliseconds(999)) + " left");
   row.add("  ").add(tally.pipeline(), Style::dim);
   return row;
 }

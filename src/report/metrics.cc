@@ -86,7 +86,7 @@ class Metrics final : public Observer {
   }
   void on(const AttemptFailed& event) override { ++of(event.index).retries; }
   void on(const Refused& event) override {
-    if (event.index < instances_->size()) ++of(event.index).refused;
+    if (event.index < instances_->size()) ++of(event.index).refused;  // others are of hooks of the pipeline
   }
   void on(const HookRan& event) override {
     ++hooks_[{std::string(event.stage), std::string(event.decision)}];

@@ -116,8 +116,8 @@ TEST(CommandLine, refusals_name_what_is_wrong) {
             "there is no command [usage.missing]\n  hint: pangeo-forge --help lists the commands");
   EXPECT_EQ(refused({"vaildate", "p.yaml"}),
             "'vaildate' is no command [usage.command]\n  hint: did you mean 'validate'? the commands are "
-            "run, validate, preview, why, "
-            "outputs, status, logs, runs, unlock, graph, extension, doctor, completion, version");
+            "run, validate, preview, why, destroy, refresh, "
+            "outputs, status, logs, runs, unlock, graph, config, extension, doctor, completion, version");
   EXPECT_EQ(refused({"--format", "json", "run"}),
             "'--format' stands where a command is expected [usage.command]\n  hint: options stand after the "
             "command: "
@@ -130,9 +130,11 @@ TEST(CommandLine, refusals_name_what_is_wrong) {
             "list, show");
   EXPECT_EQ(refused({"run", "p.yaml", "--max-paralel", "3"}),
             "'run' has no option --max-paralel [usage.option]\n  hint: did you mean '--max-parallel'?");
+  EXPECT_EQ(refused({"run", "p.yaml", "--limits", "x"}),
+            "'run' has no option --limits [usage.option]\n  hint: pangeo-forge run --help lists the options");
   EXPECT_EQ(
-      refused({"run", "p.yaml", "--profile", "prod"}),
-      "'run' has no option --profile [usage.option]\n  hint: pangeo-forge run --help lists the options");
+      refused({"run", "p.yaml", "--dry-run", "--report", "r.html"}),
+      "--dry-run runs nothing that --report could tell of [usage.value]\n  hint: leave one of them out");
   EXPECT_EQ(refused({"validate", "p.yaml", "--fail-fast"}),
             "'validate' has no option --fail-fast [usage.option]\n  hint: pangeo-forge validate --help lists "
             "the options");

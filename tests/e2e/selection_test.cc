@@ -1,6 +1,8 @@
 // --only, --skip, --from, --until: docs/pipelines.md, "A part of a pipeline".
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "support/pipelines.h"
 
 namespace pf::test {
@@ -106,6 +108,56 @@ TEST(Selection, OfAForEachByItsPlainName) {
   project.extension("t", execute("outputs.x = 1"));
   const std::string yaml = "p:\n  t:\n    - {name: w, for_each: [a, b]}\n    - name: z\n";
   EXPECT_EQ(ran(run_pipeline(project, yaml, {"--only", "t.w"})), (Names{"t.w[\"a\"]", "t.w[\"b\"]"}));
+}
+
+void git(const Project& project, const std::string& words) {
+  const std::string line = "cd '" + project.path().string() +
+                           "' && git -c user.name=t -c user.email=t@example.org " + words +
+                           " >/dev/null 2>&1";
+  ASSERT_EQ(std::system(line.c_str()), 0) << line;
+}
+
+TEST(Affected, WhatDiffersFromTheCommitAndWhatNeedsIt) {
+  const Project project;
+  project.extension("t", execute("outputs.x = 'x'"), "",
+                    "local s = require 'schema' return {Config = s.object {value = s.string {default = ''}, "
+                    "file = s.optional(s.path {})}}");
+  project.extension("u", execute("outputs.x = 'x'"));
+  project.write("data.txt", "one");
+  const std::string yaml =
+      "p:\n  t:\n    - name: a\n    - name: b\n      file: data.txt\n    - {name: c, value: "
+      "'${t.a.outputs.x}'}\n"
+      "  u:\n    - name: d\n";
+  project.write(".gitignore", ".pangeo-forge\n");
+  git(project, "init -q .");
+  run_pipeline(project, yaml);
+  git(project, "add -A");
+  git(project, "commit -q -m one");
+  const auto taken = [&](std::vector<std::string> more = {}) {
+    more.insert(more.begin(), "--force");
+    more.push_back("--affected");
+    return ran(run_pipeline(project, project.read("p.yaml"), more));
+  };
+  const auto nothing = project.forge({"run", "p.yaml", "--affected"});
+  EXPECT_EQ(nothing.code, 3);
+  EXPECT_NE(nothing.err.find("[affected.nothing]"), std::string::npos) << nothing.err;
+
+  project.write("data.txt", "two");
+  EXPECT_EQ(taken(), (Names{"t.b"}));
+  git(project, "commit -q -am two");
+
+  project.write("p.yaml", std::string(yaml).replace(yaml.find("name: a"), 7, "name: a\n      value: v"));
+  EXPECT_EQ(taken(), (Names{"t.a", "t.c"}));
+  git(project, "commit -q -am three");
+
+  project.write("extensions/u/lib.lua", "return 1");  // untracked
+  EXPECT_EQ(taken(), (Names{"u.d"}));
+  const auto since = run_pipeline(project, project.read("p.yaml"), {"--force", "--affected=HEAD~2"});
+  EXPECT_EQ(ran(since), (Names{"t.a", "t.b", "t.c", "u.d"}));
+
+  const auto unknown = project.forge({"run", "p.yaml", "--affected=no-such-commit"});
+  EXPECT_EQ(unknown.code, 3);
+  EXPECT_NE(unknown.err.find("[affected.git]"), std::string::npos) << unknown.err;
 }
 
 }  // namespace

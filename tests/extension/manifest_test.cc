@@ -216,13 +216,26 @@ TEST_F(ManifestFile, Limits) {
 }
 
 TEST_F(ManifestFile, WhatThisVersionDoesNotDoIsRefused) {
-  EXPECT_EQ(error("cache: {max_age: 24h}"),
-            "extension.yaml:3:8: cache: this version of pangeo-forge takes only auto or never here, "
-            "found a mapping [manifest.not_supported]");
-  EXPECT_TRUE(error("inputs: [a]").ends_with("takes only [] here, found a list [manifest.not_supported]"));
   EXPECT_TRUE(error("commands: [{name: x}]").ends_with("[manifest.not_supported]"));
   EXPECT_TRUE(error("bakery: {driver: x}")
                   .ends_with("takes only null here, found a mapping [manifest.not_supported]"));
+}
+
+TEST_F(ManifestFile, WhatCountsAsUnchanged) {
+  using Kind = pipeline::CachePolicy::Kind;
+  const std::string head = "name: t\nversion: 1.0.0\n";
+  EXPECT_EQ(read(head)->cache.kind, Kind::automatic);
+  EXPECT_EQ(read(head + "cache: auto\n")->cache.kind, Kind::automatic);
+  EXPECT_EQ(read(head + "cache: never\n")->cache.kind, Kind::never);
+  const auto aged = read(head + "cache: {max_age: 24h}\ninputs: ['${config.source}/**/*.tf', data]\n");
+  EXPECT_EQ(aged->cache.kind, Kind::max_age);
+  EXPECT_EQ(aged->cache.max_age, Milliseconds(86'400'000));
+  EXPECT_EQ(aged->inputs, (std::vector<std::string>{"${config.source}/**/*.tf", "data"}));
+  EXPECT_EQ(error("cache: sometimes"),
+            "extension.yaml:3:8: cache: expected auto, never or {max_age: DURATION}, found 'sometimes' "
+            "[manifest.type]");
+  EXPECT_TRUE(error("cache: {max_age: 0s}").ends_with("[manifest.limit]"));
+  EXPECT_TRUE(error("inputs: data").ends_with("[manifest.type]"));
 }
 
 TEST_F(ManifestFile, ToolsAreKeptWithTheirPlaces) {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "base/digest.h"
 #include "report/files.h"
@@ -98,7 +98,7 @@ TEST(HtmlReport, holds_the_whole_story) {
                     "<td>closed on Sundays</td><td>hooks/window.lua</td><td>12ms</td>"));
   EXPECT_TRUE(holds(page, "1 call of extensions was refused"));
   EXPECT_TRUE(holds(page, "http.get: no permission for example.org [permission.http] hint: add it"));
-  EXPECT_TRUE(holds(page, "<code>{&quot;seccomp&quot;:true}</code>"));
+  EXPECT_TRUE(holds(page, "<div><dt>seccomp</dt><dd>yes</dd></div>"));
   // The table's data.
   const Json data = data_of(page);
   ASSERT_EQ(data.size(), 4U);
@@ -182,7 +182,7 @@ TEST(HtmlReport, ten_thousand_instances_are_a_page_that_can_be_opened) {
   WatchedRun run(names, make_html_report((folder.path() / "r.html").string(), told));
   for (uint32_t i = 0; i < 10'000; ++i)
     run.upstream.push_back(i < 7 ? std::vector<uint32_t>{} : std::vector<uint32_t>{i - 7, i - 6});
-  const auto begun = std::chrono::steady_clock::now();
+  const std::clock_t begun = std::clock();  // of the CPU: others may keep it busy
   run.begin();
   const std::string line(200, 'x');
   for (uint32_t i = 0; i < 10'000; ++i) {
@@ -195,11 +195,11 @@ TEST(HtmlReport, ten_thousand_instances_are_a_page_that_can_be_opened) {
       run.finish(i, InstanceResult::succeeded, Milliseconds(10), {{"text", line}, {"n", i}});
   }
   run.end(RunResult::failed, Milliseconds(100'000));
-  const auto took = std::chrono::steady_clock::now() - begun;
+  const auto took = (std::clock() - begun) / CLOCKS_PER_SEC;
   const std::string page = folder.read("r.html");
   EXPECT_LT(page.size(), 20U << 20);
   EXPECT_GT(page.size(), 5U << 20);  // what fits is kept
-  EXPECT_LT(took, std::chrono::seconds(20));
+  EXPECT_LT(took, 20);
   RecordProperty("megabytes", static_cast<int>(page.size() >> 20));
   EXPECT_TRUE(holds(page, "10000 instances ran; those that follow each other share a row."));
   EXPECT_TRUE(holds(

@@ -145,16 +145,83 @@ TEST(Status, of_a_run_that_goes_on_and_of_one_that_was_broken_off) {
             "climate: broken off: the run of 2026-11-21 10:00:00 ended without a result: 1 succeeded");
   status.held = true;
   status.holder = "pid 42 on host h";
+  status.instances[1].started = status.run->started + Milliseconds(1000);
+  status.instances[1].attempts = 2;
   out.clear();
   append_status_text(out, status, options);
   EXPECT_EQ(out,
-            "climate: running since 2026-11-21 10:00:00 (1m01s): 1 succeeded\n"
+            "climate: running since 2026-11-21 10:00:00 (1m01s), 1 of 3 done: 1 succeeded\n"
             "  run r1 of /p/prod.yaml, 3 instances\n"
             "  held by pid 42 on host h\n"
             "\n"
             "Running\n"
-            "  a.y\n");
+            "  a.y  for 1m00s, attempt 2\n");
   EXPECT_EQ(status_word(status), "running");
+}
+
+TEST(Status, of_one_run_with_its_attempts_and_hooks) {
+  Status status = failed_run();
+  status.run->kind = state::RunKind::destroy;
+  status.run->profile = "prod";
+  status.instances[0].result = InstanceResult::cached;
+  status.instances[0].attempts = 0;
+  status.instances[0].run = "r0";
+  state::AttemptEnd attempt;
+  attempt.address = "a.y";
+  attempt.result = InstanceResult::timed_out;
+  attempt.started = status.run->started;
+  attempt.duration = Milliseconds(1500);
+  attempt.error = R"({"code":"lua.error","message":"empty"})";
+  status.attempts = {attempt};
+  attempt.attempt = 2;
+  attempt.result = InstanceResult::none;
+  status.attempts.push_back(attempt);
+  state::HookRecord hook;
+  hook.stage = "before_instance";
+  hook.address = "a.z";
+  hook.script = "/p/h.lua";
+  hook.decision = "skip";
+  hook.text = "not today";
+  hook.duration = Milliseconds(20);
+  hook.at = status.run->started;
+  status.hooks = {hook};
+  std::string out;
+  StatusOptions options;
+  options.verbose = true;
+  append_status_text(out, status, options);
+  EXPECT_EQ(out.substr(0, out.find(" on ")), "climate: destroy failed");
+  EXPECT_NE(out.find("3 instances, profile prod\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("  cached      a.x (ran in r0)\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("\nAttempts\n"
+                     "  2026-11-21 10:00:00  a.y #1  timed out after 1.5s: empty [lua.error]\n"
+                     "  2026-11-21 10:00:00  a.y #2  broken off\n"
+                     "\nHooks\n"
+                     "  2026-11-21 10:00:00  before_instance  a.z  /p/h.lua  skip: not today (20ms)\n"),
+            std::string::npos)
+      << out;
+}
+
+TEST(Runs, are_listed_a_line_each) {
+  const Status status = failed_run();
+  auto open = *status.run;
+  open.id = "r2";
+  open.result = RunResult::none;
+  open.profile = "prod";
+  std::string out;
+  append_runs_text(out, {open, *status.run}, true, open.started + Milliseconds(5000));
+  append_runs_text(out, {open}, false, open.started);
+  EXPECT_EQ(out,
+            "r2  2026-11-21 10:00:00  running     3 instances for 5.0s, profile prod\n"
+            "r1  2026-11-21 10:00:00  failed      3 instances in 2.5s\n"
+            "r2  2026-11-21 10:00:00  broken off  3 instances, profile prod\n");
+  Capture capture;
+  write_runs_json(capture.sink, "climate", {open, *status.run}, true);
+  const auto json = parse_json(capture.text());
+  ASSERT_TRUE(json);
+  EXPECT_EQ((*json)["pipeline"], "climate");
+  EXPECT_EQ((*json)["runs"][0]["result"], "running");
+  EXPECT_TRUE((*json)["runs"][0]["finished"].is_null());
+  EXPECT_EQ((*json)["runs"][1]["duration_ms"], 2500);
 }
 
 TEST(Status, before_the_first_run) {

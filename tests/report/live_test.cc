@@ -201,7 +201,7 @@ TEST(LiveObserver, says_how_long_it_may_still_take) {
   run.finish(0, InstanceResult::succeeded, Milliseconds(60000));
   run.start(1);
   run.tick(Milliseconds(100));
-  EXPECT_NE(run.text().find("1/4 done, 1 running  1m00s, about 1m16s left  climate"), std::string::npos);
+  EXPECT_NE(run.text().find("1/4 done, 1 running  1m00s, about 1m15s left  climate"), std::string::npos);
 }
 
 TEST(LiveObserver, counts_what_is_cached_and_what_backs_off) {
@@ -280,7 +280,7 @@ TEST(LiveObserver, keys) {
             "  x.a  0s    \n"
             "> x.b  0s    \n"
             "l log  j/k select  q leave the view  ? keys\n\x1b[J");
-  EXPECT_EQ(press("?").substr(0, 30), "  l            show or hide the");
+  EXPECT_EQ(press("?").substr(0, 31), "  l            show or hide the");
   EXPECT_EQ(press("?\x1b"),
             "  x.a  0s    \n"
             "  x.b  0s    \n"

@@ -11,10 +11,10 @@
 namespace pf::report {
 namespace {
 
+using pf::test::Folder;
 using state::InstanceResult;
 using state::RunResult;
 using test::an_error;
-using pf::test::Folder;
 using test::Told;
 using test::WatchedRun;
 

@@ -14,7 +14,7 @@
     {key: 'u', name: 'CPU', number: true, narrow: 'wide', text: (i) => i.u ? time(i.u) : ''},
     {key: 'p', name: 'Memory', number: true, narrow: 'wide', text: (i) => i.p ? size(i.p) : ''},
     {key: 'y', name: 'Why', narrow: 'middle', text: reason},
-  ];
+  ].filter((c) => c.key === 'a' || c.key === 'r' || all.some((i) => c.text(i) !== ''));
   const table = document.getElementById('instances');
   const body = table.tBodies[0];
   const find = document.getElementById('find');
@@ -137,11 +137,14 @@
     if (open) { line.nextElementSibling.remove(); return; }
     const details = make('tr', undefined, 'more');
     const cell = make('td');
-    cell.colSpan = columns.length;
+    cell.colSpan = span();
     fill(cell, all[index]);
     details.append(cell);
     line.after(details);
   }
+
+  // A cell across columns that a narrow window hides would make room for them.
+  function span() { return [...table.tHead.rows[0].cells].filter((c) => c.offsetWidth > 0).length; }
 
   function pairs(cell, list) {
     const dl = make('dl', undefined, 'pairs');
@@ -204,6 +207,7 @@
   result.addEventListener('change', choose);
   more.addEventListener('click', () => show());
   addEventListener('hashchange', follow);
+  addEventListener('resize', () => { for (const cell of document.querySelectorAll('tr.more > td')) cell.colSpan = span(); });
   choose();
   follow();
 })();
