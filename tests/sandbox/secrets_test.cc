@@ -44,7 +44,7 @@ Ran run_with_secret(const std::string& body, const std::string& config = "",
   Ran out;
   auto text = project.forge({"run", "p.yaml", "-v"}, environment);
   out.text = text.out + text.err;
-  out.run = run_pipeline(project, project.read("p.yaml"), {"-v"}, environment);
+  out.run = run_pipeline(project, project.read("p.yaml"), {"-v", "--force"}, environment);
   out.text += out.run.output.out + out.run.output.err;
   auto outputs = project.forge({"outputs", "p.yaml"});
   out.text += outputs.out + outputs.err;

@@ -24,7 +24,8 @@ RunResult run_attack(const Project& project, const Attack& attack) {
   yaml += "  quiet: [{name: a}, {name: b}, {name: c}]\n";
   auto environment = attack.environment;
   environment.emplace("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");  // programs that confined ones can read, too
-  auto run = run_pipeline(project, yaml, {}, environment, attack.processes);
+  // What succeeded in an attack before this one runs again.
+  auto run = run_pipeline(project, yaml, {"--force"}, environment, attack.processes);
   EXPECT_THAT(run.output.code, testing::AnyOf(0, 1)) << run.output.out << run.output.err;
   for (const char* sibling : {"attack.good", "quiet.a", "quiet.b", "quiet.c"}) {
     EXPECT_EQ(run.result(sibling), "succeeded") << sibling << run.output.out << run.output.err;
