@@ -91,7 +91,35 @@ class Session {
 std::string Session::details(uint32_t refused) const {
   Json out = {{"command", options_.command}, {"refused_calls", refused}};
   out["sandbox"] = supervisor_ ? supervisor_->sandbox() : Json();
+  if (!selection_.all()) {
+    out["selection"] = {{"only", selection_.only},
+                        {"skip", selection_.skip},
+                        {"from", selection_.from},
+                        {"until", selection_.until},
+                        {"affected", selection_.affected}};
+  }
   return to_json_text(out);
+}
+
+// The selection that a run was begun with.
+Selection selection_of(const state::RunRecord& run) {
+  Selection out;
+  const auto details = parse_json(run.details);
+  if (!details || !details->is_object() || !details->contains("selection")) return out;
+  const Json& kept = (*details)["selection"];
+  const auto texts = [&](const char* key) {
+    std::vector<std::string> list;
+    for (const Json& one : kept.value(key, Json::array())) {
+      if (one.is_string()) list.push_back(one.get<std::string>());
+    }
+    return list;
+  };
+  out.only = texts("only");
+  out.skip = texts("skip");
+  out.from = texts("from");
+  out.until = texts("until");
+  out.affected = kept.value("affected", "");
+  return out;
 }
 
 tl::expected<void, Errors> Session::open() {
@@ -124,6 +152,11 @@ tl::expected<void, Errors> Session::open() {
   if (auto tools = look_at_tools(); !tools) return tools;
   if (options_.resume) {
     if (auto found = find_unfinished(); !found) return stop(std::move(found.error()));
+    // It goes on with what was selected then, unless it is told otherwise.
+    if (earlier_ && selection_.all()) {
+      selection_ = selection_of(resumed_);
+      if (auto found = find_affected(*project_, selection_); !found) return stop(std::move(found.error()));
+    }
   }
   // Where something has certainly to run, what keeps it from running is told before anything is written.
   if (history_->empty() || options_.force) {

@@ -67,6 +67,18 @@ TEST(Resume, TheTextSaysWhatItTakesUp) {
   EXPECT_THAT(text.out, HasSubstr("Going on with run " + id + " of p in p.yaml: 4 instances"));
 }
 
+TEST(Resume, KeepsTheSelectionOfTheRun) {
+  const Steps project;
+  Process core(project.running(kChain, {"--until", "t.w"}));
+  EXPECT_TRUE(core.wait_for(seen(kInChain)));
+  core.send(SIGKILL);
+  core.finish();
+  project.let_go("w");
+  const auto run = project.run(kChain, {"--resume"});
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  EXPECT_THAT(results(run), ElementsAre("t.a succeeded", "t.n succeeded", "t.w succeeded", "t.z excluded"));
+}
+
 TEST(Resume, CtrlCIsGoneOnWithToo) {
   const Steps project;
   const std::string id = kill_when(project, kChain, kInChain, SIGINT);
