@@ -161,10 +161,7 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
 
 // Versions of declared tools are part of what is compared.
 tl::expected<void, Errors> look_at_tools(const Project& project, api::Versions& versions) {
-  const bool any =
-      std::any_of(project.extensions.begin(), project.extensions.end(),
-                  [](const auto& extension) { return !extension.second.package.manifest.tools.empty(); });
-  if (!any) return {};
+  if (!declares_tools(project)) return {};
   asio::io_context loop(1);
   worker::Options workers;
   workers.program = places::worker_program();
@@ -172,13 +169,7 @@ tl::expected<void, Errors> look_at_tools(const Project& project, api::Versions& 
   auto supervisor = worker::Supervisor::start(loop, workers);
   if (!supervisor) return tl::unexpected(Errors{supervisor.error()});
   ToolVersions tools;
-  Errors unfit;
-  for (auto& finding : probe_tools(loop, (*supervisor)->programs(), project, tools)) {
-    if (finding.error) unfit.push_back(std::move(*finding.error));
-    versions.set_tool(finding.name, finding.version);
-  }
-  if (!unfit.empty()) return tl::unexpected(std::move(unfit));
-  return {};
+  return learn_tools(loop, (*supervisor)->programs(), project, tools, versions);
 }
 
 }  // namespace

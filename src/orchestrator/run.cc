@@ -36,11 +36,6 @@ Result<void> check_sandbox(const pipeline::Pipeline& pipeline, const Json& sandb
                 {pipeline.file.string(), 1, 1, {}});
 }
 
-bool has_tools(const Project& project) {
-  return std::any_of(project.extensions.begin(), project.extensions.end(),
-                     [](const auto& extension) { return !extension.second.package.manifest.tools.empty(); });
-}
-
 /// One `pangeo-forge run`: what all of its runs (cleanups of a dead one, then its own) share.
 class Session {
  public:
@@ -226,16 +221,10 @@ Result<worker::Supervisor*> Session::supervisor() {
 }
 
 tl::expected<void, Errors> Session::look_at_tools() {
-  if (!has_tools(*project_)) return {};
+  if (!declares_tools(*project_)) return {};
   auto started = supervisor();
   if (!started) return stop(std::move(started.error()));
-  Errors unfit;
-  for (auto& finding : probe_tools(loop_, (*started)->programs(), *project_, tools_)) {
-    if (finding.error) unfit.push_back(std::move(*finding.error));
-    versions_->set_tool(finding.name, finding.version);
-  }
-  if (!unfit.empty()) return tl::unexpected(std::move(unfit));
-  return {};
+  return learn_tools(loop_, (*started)->programs(), *project_, tools_, *versions_);
 }
 
 // The last run, where it died or was stopped. Without one there is nothing to go on with: a plain run.
@@ -269,10 +258,8 @@ Result<void> Session::find_unfinished() {
     if (!interrupted(record.result, record.error)) earlier_->ended[record.address] = std::move(record);
   }
   for (const auto& attempt : *attempts) {
-    const bool failed = attempt.result == InstanceResult::failed ||
-                        attempt.result == InstanceResult::timed_out ||
-                        attempt.result == InstanceResult::crashed;
-    if (failed && !interrupted(attempt.result, attempt.error)) ++earlier_->failed[attempt.address];
+    if (is_failure(attempt.result) && !interrupted(attempt.result, attempt.error))
+      ++earlier_->failed[attempt.address];
     uint32_t& number = earlier_->last[attempt.address];
     number = std::max(number, attempt.attempt);
   }
@@ -470,8 +457,7 @@ tl::expected<int, Errors> Session::clean_up() {
         return stop(refuse("cleanup.gone",
                            "the run " + dead.run.id + " died before " + address +
                                " could clean up after it, and the pipeline has no such instance any more",
-                           "put it back into the file and run again, or, when you have cleaned up yourself, "
-                           "`pangeo-forge runs prune` forgets it",
+                           "put it back into the file and run again; it may go once it has cleaned up",
                            {pipeline.file.string(), 0, 0, {}})
                         .value());
       }

@@ -273,7 +273,7 @@ void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& erro
   AttemptEnd end;
   end.result = InstanceResult::failed;
   end.error = told;
-  hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, &end),
+  hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, end),
               [this, instance, delay](Decision decision) {
                 const auto up = upcoming_.find(instance);
                 if (up == upcoming_.end()) return;  // it was cancelled meanwhile

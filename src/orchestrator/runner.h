@@ -20,6 +20,7 @@
 #include "api/door.h"
 #include "api/secrets.h"
 #include "api/versions.h"
+#include "extension/lifecycle.h"
 #include "iac/engine.h"
 #include "orchestrator/disk_watch.h"
 #include "orchestrator/events.h"
@@ -220,6 +221,7 @@ class Runner final : private Scheduler::Actions,
                     Error& error);
   void bootstrap_done(Section& section, worker::Done done);
   Scheduler::Offer prepare(uint32_t instance, uint32_t attempt, Section& section, Upcoming& up, Error& error);
+  Result<worker::Job> make_job(uint64_t id, extension::Verb verb, const Making& making, Attempt& attempt);
   Milliseconds deadline_of(uint32_t instance) const;
   Milliseconds deadline_left(uint32_t instance, Milliseconds deadline) const;
 
@@ -231,7 +233,7 @@ class Runner final : private Scheduler::Actions,
   Json plan_event();
   bool ask_before_instance(uint32_t instance, uint32_t attempt, Upcoming& up);
   Scheduler::Offer follow_hooks(uint32_t instance, Upcoming& up, Scheduler::Answer& answer);
-  Json event_of(uint32_t instance, uint32_t attempt, const AttemptEnd* end);
+  Json event_of(uint32_t instance, uint32_t attempt, const AttemptEnd& end);
   void end_attempt(uint32_t instance, uint32_t attempt, AttemptEnd end);
   void ask_after_instance(uint32_t instance, uint32_t attempt, AttemptEnd end);
   void hook_ran(const HookRan& ran);

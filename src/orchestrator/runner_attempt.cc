@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "extension/grants.h"
-#include "extension/lifecycle.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/runner.h"
 
@@ -222,21 +221,15 @@ bool Runner::undo(uint32_t instance, AttemptEnd& end) {
   if (end.result == InstanceResult::succeeded || end.result == InstanceResult::cancelled) return false;
   const auto up = upcoming_.find(instance);
   if (up == upcoming_.end() || abandoned_ || !scheduler_.is_last(instance, end)) return false;
-  Section& section = section_of(instance);
   Undoing undoing;
-  extension::InstanceJob job;
-  std::string state;
-  if (auto content = parts_.engine.read(stack_of(instance)); content && *content) state = (*content)->state;
-  job.name = written.name;
-  job.type = infos_[instance].type;
-  job.stack = written.stack;
-  job.config = up->second.making.config;
-  job.state = state;
-  job.runtime = section.runtime;
-  job.timeout = pipeline_.settings[written.settings].timeout;
-  job.verb = extension::Verb::destroy;
-  undoing.job = extension::instance_job(instance | kDestroyJob, job, parts_.project.limits_of(instance));
   undoing.attempt.from = up->second;
+  undoing.attempt.timeout = pipeline_.settings[written.settings].timeout;
+  auto job = make_job(instance | kDestroyJob, extension::Verb::destroy, up->second.making, undoing.attempt);
+  if (!job) {
+    log(instance, 2, "what it made was not destroyed: " + job.error().message, nullptr);
+    return false;
+  }
+  undoing.job = std::move(*job);
   undoing.end = std::move(end);
   undoings_.emplace(instance, std::move(undoing));
   offer_undoings();

@@ -143,15 +143,13 @@ Scheduler::Offer Runner::follow_hooks(uint32_t instance, Upcoming& up, Scheduler
   return Offer::taken;
 }
 
-Json Runner::event_of(uint32_t instance, uint32_t attempt, const AttemptEnd* end) {
-  Json event = {{"attempt", attempt}};
-  if (end == nullptr) return event;
-  event["result"] = state::to_text(end->result);
+Json Runner::event_of(uint32_t instance, uint32_t attempt, const AttemptEnd& end) {
+  Json event = {{"attempt", attempt}, {"result", state::to_text(end.result)}};
   if (const auto begun = timing_[instance].begun; begun != SteadyTime{}) {
     event["duration_ms"] = std::chrono::duration_cast<Milliseconds>(Clock::system().steady() - begun).count();
   }
-  if (!end->error.code.empty()) {
-    event["error"] = {{"code", end->error.code}, {"message", end->error.message}, {"hint", end->error.hint}};
+  if (!end.error.code.empty()) {
+    event["error"] = {{"code", end.error.code}, {"message", end.error.message}, {"hint", end.error.hint}};
   }
   if (const auto& outputs = records_[instance].outputs; !outputs.empty()) {
     if (auto decoded = from_cbor(outputs)) event["outputs"] = std::move(*decoded);
@@ -163,7 +161,7 @@ Json Runner::event_of(uint32_t instance, uint32_t attempt, const AttemptEnd* end
 void Runner::end_attempt(uint32_t instance, uint32_t attempt, AttemptEnd end) {
   const bool failed = end.result != InstanceResult::succeeded && end.result != InstanceResult::cancelled;
   if (hooks_ && failed && hooks_->any(HookStage::on_error, instance) && scheduler_.is_last(instance, end)) {
-    const Json event = event_of(instance, attempt, &end);
+    const Json event = event_of(instance, attempt, end);
     hooks_->run(HookStage::on_error, instance, event,
                 [this, instance, attempt, end = std::move(end)](const Decision& decision) mutable {
                   end.again = decision.kind == Decision::Kind::retry;
@@ -182,7 +180,7 @@ void Runner::ask_after_instance(uint32_t instance, uint32_t attempt, AttemptEnd 
       !hooks_->any(HookStage::after_instance, instance)) {
     return finish(std::move(end));
   }
-  const Json event = event_of(instance, attempt, &end);
+  const Json event = event_of(instance, attempt, end);
   hooks_->run(HookStage::after_instance, instance, event,
               [this, instance, finish, succeeded, end = std::move(end)](const Decision& decision) mutable {
                 // The error of the instance itself stays the one that is told.

@@ -152,9 +152,7 @@ bool Runner::reuse_earlier(uint32_t instance, const Upcoming& up, Scheduler::Ans
   const state::InstanceRecord* earlier = parts_.earlier->find(infos_[instance].address);
   if (earlier == nullptr) return false;
   const bool succeeded = earlier->result == InstanceResult::succeeded;
-  const bool failed = earlier->result == InstanceResult::failed ||
-                      earlier->result == InstanceResult::timed_out ||
-                      earlier->result == InstanceResult::crashed;
+  const bool failed = is_failure(earlier->result);
   if (!succeeded && !failed) return false;
   const auto& settings = pipeline_.settings[pipeline_.instances[instance].settings];
   if (settings.finally && main_ran_) {
@@ -330,31 +328,42 @@ Scheduler::Offer Runner::prepare(uint32_t instance, uint32_t attempt, Section& s
       made.last = true;
     }
   }
+  const auto verb = parts_.kind == state::RunKind::destroy   ? extension::Verb::destroy
+                    : parts_.kind == state::RunKind::refresh ? extension::Verb::refresh
+                                                             : extension::Verb::execute;
+  auto job = make_job(instance, verb, up.making, made);
+  if (!job) {
+    error = std::move(job.error());
+    return Scheduler::Offer::refused;
+  }
+  section.job = std::move(*job);
+  section.attempt = std::move(made);
+  return Scheduler::Offer::taken;
+}
+
+// With what the instance's stack holds now.
+Result<worker::Job> Runner::make_job(uint64_t id, extension::Verb verb, const Making& making,
+                                     Attempt& attempt) {
+  const auto instance = static_cast<uint32_t>(id);
+  const auto& written = pipeline_.instances[instance];
   extension::InstanceJob job;
   std::string state;
   if (backend_exists_) {
     auto content = parts_.engine.read(stack_of(instance));
-    if (!content) {
-      error = content.error();
-      return Scheduler::Offer::refused;
-    }
-    made.had_stack = content->has_value();
-    if (made.had_stack) state = std::move((*content)->state);
+    if (!content) return tl::unexpected(std::move(content.error()));
+    attempt.had_stack = content->has_value();
+    if (attempt.had_stack) state = std::move((*content)->state);
   }
   job.name = written.name;
   job.type = infos_[instance].type;
   job.stack = written.stack;
-  job.config = up.making.config;
+  job.config = making.config;
   job.state = state;
-  job.runtime = section.runtime;
-  job.attempt = attempt;
-  job.timeout = made.timeout;
-  job.verb = parts_.kind == state::RunKind::destroy   ? extension::Verb::destroy
-             : parts_.kind == state::RunKind::refresh ? extension::Verb::refresh
-                                                      : extension::Verb::execute;
-  section.job = extension::instance_job(instance, job, parts_.project.limits_of(instance));
-  section.attempt = std::move(made);
-  return Scheduler::Offer::taken;
+  job.runtime = section_of(instance).runtime;
+  job.attempt = attempt.number;
+  job.timeout = attempt.timeout;
+  job.verb = verb;
+  return extension::instance_job(id, job, parts_.project.limits_of(instance));
 }
 
 // Over all attempts: of the keys `deadline` and `limits.deadline` the shorter one; 0: none.

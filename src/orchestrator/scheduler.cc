@@ -11,12 +11,6 @@ namespace {
 
 using pipeline::EdgeWhen;
 
-// Whether it ran and did not succeed, which is what `when: failed` waits for.
-bool broke(InstanceResult result) {
-  return result == InstanceResult::failed || result == InstanceResult::timed_out ||
-         result == InstanceResult::crashed;
-}
-
 // Codes of what another attempt cannot mend, also where an extension raised them and did not say so: wrong
 // input, refused permissions, refused credentials (docs/errors.md).
 bool never_mends(const Error& error) {
@@ -182,7 +176,7 @@ void Scheduler::release_child(Group& group) {
 bool Scheduler::good(uint32_t upstream) const {
   const Item& item = items_[upstream];
   return item.result == InstanceResult::succeeded || item.result == InstanceResult::cached ||
-         item.result == InstanceResult::excluded || (broke(item.result) && item.allowed);
+         item.result == InstanceResult::excluded || (is_failure(item.result) && item.allowed);
 }
 
 void Scheduler::attempt_ended(uint32_t instance, AttemptEnd end) {
@@ -251,7 +245,7 @@ void Scheduler::conclude(uint32_t instance, InstanceResult result, uint32_t atte
                          int64_t cause) {
   close(instance, result);
   actions_.conclude(instance, result, attempts, error, cause);
-  if (broke(result) && !good(instance)) {
+  if (is_failure(result) && !good(instance)) {
     if (first_failed_ < 0) first_failed_ = instance;
     if (fail_fast_) halt(Stop::fail_fast);
   }
@@ -282,7 +276,7 @@ void Scheduler::end_group(uint32_t index) {
     return int64_t{-1};
   };
   InstanceResult result = InstanceResult::failed;
-  int64_t cause = first_with([&](uint32_t i) { return broke(items_[i].result) && !good(i); });
+  int64_t cause = first_with([&](uint32_t i) { return is_failure(items_[i].result) && !good(i); });
   for (const InstanceResult next : {InstanceResult::cancelled, InstanceResult::skipped}) {
     if (cause >= 0) break;
     result = next;
@@ -347,8 +341,8 @@ void Scheduler::decide(uint32_t instance) {
           met = good(edge.upstream);
           if (met || result == InstanceResult::skipped) break;
           return conclude(instance, InstanceResult::blocked, item.failed, nullptr, edge.upstream);
-        case EdgeWhen::failed: met = broke(result); break;
-        case EdgeWhen::done: met = broke(result) || good(edge.upstream); break;
+        case EdgeWhen::failed: met = is_failure(result); break;
+        case EdgeWhen::done: met = is_failure(result) || good(edge.upstream); break;
         case EdgeWhen::order: break;
       }
       if (!met && skipped_by < 0) skipped_by = edge.upstream;

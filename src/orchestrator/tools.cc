@@ -186,4 +186,21 @@ std::vector<ToolFinding> probe_tools(asio::io_context& loop, worker::Programs& p
   return out;
 }
 
+bool declares_tools(const Project& project) {
+  return std::any_of(project.extensions.begin(), project.extensions.end(),
+                     [](const auto& extension) { return !extension.second.package.manifest.tools.empty(); });
+}
+
+tl::expected<void, Errors> learn_tools(asio::io_context& loop, worker::Programs& programs,
+                                       const Project& project, ToolVersions& versions,
+                                       api::Versions& current) {
+  Errors unfit;
+  for (auto& finding : probe_tools(loop, programs, project, versions)) {
+    if (finding.error) unfit.push_back(std::move(*finding.error));
+    current.set_tool(finding.name, finding.version);
+  }
+  if (!unfit.empty()) return tl::unexpected(std::move(unfit));
+  return {};
+}
+
 }  // namespace pf::orchestrator

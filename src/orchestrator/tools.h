@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/versions.h"
 #include "base/error.h"
 #include "orchestrator/project.h"
 #include "worker/programs.h"
@@ -31,6 +32,13 @@ struct ToolFinding {
 /// their own that is removed afterwards.
 std::vector<ToolFinding> probe_tools(asio::io_context& loop, worker::Programs& programs,
                                      const Project& project, ToolVersions& versions);
+
+/// Whether some extension of the project declares a tool.
+bool declares_tools(const Project& project);
+/// probe_tools(), with what was found given to `current` as well. The errors of all tools that do not fit.
+tl::expected<void, Errors> learn_tools(asio::io_context& loop, worker::Programs& programs,
+                                       const Project& project, ToolVersions& versions,
+                                       api::Versions& current);
 
 /// The first thing in a text that looks like a version, as three numbers: `OpenTofu v1.6` gives `1.6.0`.
 /// Empty: there is none.

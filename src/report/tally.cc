@@ -84,11 +84,6 @@ std::string_view word_for(InstanceResult result) {
   return result == InstanceResult::timed_out ? "timed out" : state::to_text(result);
 }
 
-bool is_failure(InstanceResult result) {
-  return result == InstanceResult::failed || result == InstanceResult::timed_out ||
-         result == InstanceResult::crashed;
-}
-
 std::string counts_text(const Counts& counts) {
   static constexpr InstanceResult kOrder[] = {
       InstanceResult::succeeded, InstanceResult::cached,    InstanceResult::failed,

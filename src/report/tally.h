@@ -94,7 +94,6 @@ class Tally {
 std::string hook_text(const Tally& tally, const orchestrator::HookRan& event);
 /// `timed out` for timed_out; else the result's own word.
 std::string_view word_for(InstanceResult result);
-bool is_failure(InstanceResult result);
 /// `10 succeeded, 1 failed, 1 blocked`: what there is of each, in the order of the vocabulary.
 std::string counts_text(const Counts& counts);
 /// `3/10 applying`, `3 files`: how far an instance says it is, on one line.

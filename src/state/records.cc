@@ -24,6 +24,11 @@ std::string_view to_text(InstanceResult result) {
   return "none";
 }
 
+bool is_failure(InstanceResult result) {
+  return result == InstanceResult::failed || result == InstanceResult::timed_out ||
+         result == InstanceResult::crashed;
+}
+
 std::string_view to_text(RunResult result) {
   switch (result) {
     case RunResult::none: return "none";

@@ -32,6 +32,8 @@ enum class InstanceResult : uint8_t {
   excluded,
 };
 std::string_view to_text(InstanceResult result);
+/// Whether it ran and did not succeed: failed, timed_out or crashed.
+bool is_failure(InstanceResult result);
 enum class RunResult : uint8_t { none, succeeded, failed, cancelled, timed_out };
 std::string_view to_text(RunResult result);
 
