@@ -1,8 +1,6 @@
 #include "iac/checkpoint.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <ctime>
 #include <initializer_list>
 #include <utility>
 
@@ -298,21 +296,6 @@ std::string print_checkpoint(const Checkpoint& checkpoint, const StackId& id, Wa
     out += ']';
   }
   return out + ",\"metadata\":{}}}}";
-}
-
-std::string go_time(WallTime time) {
-  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-  const std::time_t seconds = since / 1000000000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[80];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%09d", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                static_cast<int>(since % 1000000000));
-  std::string out = text;
-  while (out.back() == '0') out.pop_back();
-  if (out.back() == '.') out.pop_back();
-  return out + "Z";
 }
 
 }  // namespace pf::iac

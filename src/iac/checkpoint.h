@@ -38,7 +38,4 @@ Result<Checkpoint> parse_checkpoint(std::string_view text, const StackId& id,
 
 std::string print_checkpoint(const Checkpoint& checkpoint, const StackId& id, WallTime now);
 
-/// RFC 3339 in UTC with nanoseconds, trailing zeros cut, as Go prints times.
-std::string go_time(WallTime time);
-
 }  // namespace pf::iac

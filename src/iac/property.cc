@@ -1,11 +1,15 @@
 #include "iac/property.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
+#include <ctime>
 #include <utility>
 
 #include "base/cbor.h"
 #include "base/json.h"
+#include "iac/passphrase.h"
 
 namespace pf::iac {
 namespace {
@@ -14,10 +18,12 @@ namespace {
 constexpr int kMaxDepth = cbor::kMaxDepth + 8;
 constexpr double kExact = 9007199254740992.0;  // 2^53
 
-// The key that makes an object a secret, an asset, … and the text that stands for an unknown value
-// (pulumi/pulumi, sdk/go/common/resource/plugin/rpc.go).
-constexpr std::string_view kSignature = "4dabf18193072939515e22adb298388d";
-constexpr std::string_view kUnknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+constexpr std::pair<std::string_view, Special> kSpecials[] = {
+    {"1b47061264138c4ac30d75fd1eb44270", Special::secret},
+    {"c44067f5952c0a294b673a41bacd8c17", Special::asset},
+    {"0def7320c3a5731c473e5ecbe6d01bc7", Special::archive},
+    {"5cf8f73096256a8f31e491e813e4eb8e", Special::resource_reference},
+    {"d0e6a833031e9bbcd3f4e8bde6ca49a4", Special::output_value}};
 
 // What must be known before parsing: the depth, since destroying a value recurses, and whether there is a
 // `-0`, which the parser takes for the integer 0. In the latter case `out` becomes the text with `-0.0` in
@@ -251,6 +257,95 @@ void append_go_json(std::string& out, const Json& value) {
   }
 }
 
+Special special_of(const Json& value) {
+  if (!value.is_object()) return Special::none;
+  const auto found = value.find(kSignature);
+  if (found == value.end()) return Special::none;
+  for (const auto& [signature, special] : kSpecials) {
+    if (found->is_string() && found->get_ref<const std::string&>() == signature) return special;
+  }
+  return Special::unrecognised;
+}
+
+namespace {
+
+// Calls `change` with each secret in a value, outer ones only: what is in a secret is a part of its text.
+template <typename Change>
+Result<void> each_secret(Json& value, const Change& change) {
+  if (!value.is_structured()) return {};
+  if (special_of(value) == Special::secret) return change(value);
+  for (auto& item : value) {
+    if (auto done = each_secret(item, change); !done) return done;
+  }
+  return {};
+}
+
+tl::unexpected<Error> no_key() {
+  return refuse("stack.passphrase", "the stack holds secrets, and there is no passphrase to read them with",
+                "set PANGEO_FORGE_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE)");
+}
+
+template <typename Is>
+bool holds(const Json& value, const Is& is) {
+  if (is(value)) return true;
+  if (!value.is_structured()) return false;
+  return std::any_of(value.begin(), value.end(), [&](const Json& item) { return holds(item, is); });
+}
+
+}  // namespace
+
+Result<void> open_secrets(Json& value, const PassphraseKey* key,
+                          std::map<std::string, std::string>& ciphertexts) {
+  return each_secret(value, [&](Json& secret) -> Result<void> {
+    const auto cipher = secret.find("ciphertext");
+    if (cipher == secret.end()) return {};
+    if (key == nullptr) return no_key();
+    if (!cipher->is_string())
+      return refuse("stack.cipher", "a secret of the stack is no text", "restore its file");
+    auto plain = key->decrypt(cipher->get_ref<const std::string&>());
+    if (!plain) return tl::unexpected(std::move(plain.error()));
+    ciphertexts[*plain] = cipher->get<std::string>();
+    secret.erase("ciphertext");
+    secret["plaintext"] = std::move(*plain);
+    return {};
+  });
+}
+
+Result<void> seal_secrets(Json& value, const PassphraseKey* key,
+                          const std::map<std::string, std::string>& ciphertexts) {
+  return each_secret(value, [&](Json& secret) -> Result<void> {
+    const auto plain = secret.find("plaintext");
+    if (plain == secret.end()) return {};
+    const std::string text = plain->get<std::string>();
+    secret.erase("plaintext");
+    if (const auto kept = ciphertexts.find(text); kept != ciphertexts.end()) {
+      secret["ciphertext"] = kept->second;
+      return {};
+    }
+    if (key == nullptr) return no_key();
+    auto cipher = key->encrypt(text);
+    if (!cipher) return tl::unexpected(std::move(cipher.error()));
+    secret["ciphertext"] = std::move(*cipher);
+    return {};
+  });
+}
+
+Json make_secret(const Json& value) {
+  std::string text;
+  append_go_json(text, value);
+  return {{kSignature, kSpecials[0].first}, {"plaintext", std::move(text)}};
+}
+
+bool holds_secret(const Json& value) {
+  return holds(value, [](const Json& item) { return special_of(item) == Special::secret; });
+}
+
+bool holds_unknown(const Json& value) {
+  return holds(value, [](const Json& item) {
+    return item.is_string() && item.get_ref<const std::string&>() == kUnknown;
+  });
+}
+
 std::string find_special(const Json& value, const std::string& path) {
   if (value.is_string() && value.get_ref<const std::string&>() == kUnknown) return path;
   if (value.is_array()) {
@@ -284,6 +379,21 @@ Result<std::string> to_state_json(std::string_view cbor, const std::string& name
   std::string out;
   append_go_json(out, *value);
   return out;
+}
+
+std::string go_time(WallTime time) {
+  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+  const std::time_t seconds = since / 1000000000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[80];
+  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%09d", parts.tm_year + 1900,
+                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                static_cast<int>(since % 1000000000));
+  std::string out = text;
+  while (out.back() == '0') out.pop_back();
+  if (out.back() == '.') out.pop_back();
+  return out + "Z";
 }
 
 }  // namespace pf::iac

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <memory>
 #include <utility>
 
+#include "base/aead.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -22,8 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kVersion = 1;
-constexpr size_t kNonce = 12;
-constexpr size_t kTag = 16;
 constexpr size_t kSalt = 16;
 constexpr uint64_t kMostMemory = uint64_t{256} << 20;
 constexpr uint64_t kMostContent = 64 << 10;
@@ -31,13 +29,7 @@ constexpr uint64_t kMostContent = 64 << 10;
 constexpr std::string_view kCheckAddress = "check";
 constexpr std::string_view kCheckText = "pangeo-forge vault";
 
-struct FreeContext {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
-
 const uint8_t* bytes(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
-uint8_t* bytes(std::string& text) { return reinterpret_cast<uint8_t*>(text.data()); }
 
 // The version and the address: neither can be exchanged for another.
 std::string associated(std::string_view address) {
@@ -101,47 +93,16 @@ Vault& Vault::operator=(Vault&& other) noexcept {
 Vault::~Vault() { OPENSSL_cleanse(key_.data(), key_.size()); }
 
 Result<std::string> Vault::seal(std::string_view address, std::string_view plain) const {
-  std::string out(1 + kNonce + plain.size() + kTag, '\0');
-  out[0] = kVersion;
-  uint8_t* nonce = bytes(out) + 1;
-  const std::string with = associated(address);
-  const Context context(EVP_CIPHER_CTX_new());
-  int size = 0;
-  if (plain.size() > INT32_MAX || !context || RAND_bytes(nonce, kNonce) != 1 ||
-      EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.data(), nonce) != 1 ||
-      EVP_EncryptUpdate(context.get(), nullptr, &size, bytes(with), static_cast<int>(with.size())) != 1 ||
-      EVP_EncryptUpdate(context.get(), nonce + kNonce, &size, bytes(plain), static_cast<int>(plain.size())) !=
-          1 ||
-      EVP_EncryptFinal_ex(context.get(), nonce + kNonce + size, &size) != 1 ||
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_GET_TAG, kTag, nonce + kNonce + plain.size()) != 1) {
-    return failed();
-  }
-  return out;
+  const auto sealed = aead_seal(key_, associated(address), plain);
+  if (!sealed) return failed();
+  return kVersion + *sealed;
 }
 
 Result<std::string> Vault::unseal(std::string_view address, std::string_view sealed) const {
-  if (sealed.size() < 1 + kNonce + kTag || sealed[0] != kVersion || sealed.size() > INT32_MAX) {
-    return not_sealed(address);
-  }
-  const std::string_view nonce = sealed.substr(1, kNonce);
-  const std::string_view cipher = sealed.substr(1 + kNonce, sealed.size() - 1 - kNonce - kTag);
-  std::string tag(sealed.substr(sealed.size() - kTag));
-  const std::string with = associated(address);
-  std::string out(cipher.size(), '\0');
-  const Context context(EVP_CIPHER_CTX_new());
-  int size = 0;
-  uint8_t none[16];
-  if (!context ||
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.data(), bytes(nonce)) != 1 ||
-      EVP_DecryptUpdate(context.get(), nullptr, &size, bytes(with), static_cast<int>(with.size())) != 1 ||
-      EVP_DecryptUpdate(context.get(), bytes(out), &size, bytes(cipher), static_cast<int>(cipher.size())) !=
-          1 ||
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, kTag, tag.data()) != 1 ||
-      EVP_DecryptFinal_ex(context.get(), none, &size) != 1) {
-    OPENSSL_cleanse(out.data(), out.size());
-    return not_sealed(address);
-  }
-  return out;
+  if (sealed.empty() || sealed[0] != kVersion) return not_sealed(address);
+  auto plain = aead_open(key_, associated(address), sealed.substr(1));
+  if (!plain) return not_sealed(address);
+  return std::move(*plain);
 }
 
 Result<Vault> Vault::open(const fs::path& state_folder, std::string_view passphrase) {
@@ -165,7 +126,7 @@ Result<Vault> Vault::open_existing(const fs::path& state_folder, std::string_vie
 Result<Vault> Vault::make(const fs::path& file, std::string_view passphrase, const Cost& cost) {
   std::string salt(kSalt, '\0');
   Vault out;
-  if (!is_affordable(cost) || RAND_bytes(bytes(salt), kSalt) != 1 ||
+  if (!is_affordable(cost) || RAND_bytes(reinterpret_cast<uint8_t*>(salt.data()), kSalt) != 1 ||
       !derive(passphrase, salt, cost, out.key_)) {
     return no_vault(file, "OpenSSL cannot derive a key with scrypt");
   }
