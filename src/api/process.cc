@@ -341,6 +341,7 @@ class Running : public std::enable_shared_from_this<Running> {
   }
 
   void ended(worker::ProgramEnd end) {
+    end.count(*attempt_->usage);
     attempt_->forget(close_);
     guard_.reset();
     for (int stream : {1, 2}) {
