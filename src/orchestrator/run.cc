@@ -86,6 +86,7 @@ class Session {
 std::string Session::details(uint32_t refused) const {
   Json out = {{"command", options_.command}, {"refused_calls", refused}};
   out["sandbox"] = supervisor_ ? supervisor_->sandbox() : Json();
+  out["max_parallel"] = options_.max_parallel != 0 ? options_.max_parallel : project_->pipeline->max_parallel;
   if (!selection_.all()) {
     out["selection"] = {{"only", selection_.only},
                         {"skip", selection_.skip},
