@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/project.h"
+#include "orchestrator/plan_file.h"
 #include "report/files.h"
 #include "report/github.h"
 #include "report/html_report.h"
@@ -69,6 +71,12 @@ report::ObserverOptions look_of(const Arguments& arguments, report::Mode mode) {
 int run(const Arguments& arguments, Screen& screen) {
   if (arguments.dry_run) return preview(arguments, screen);
   if (const Errors errors = check_files(arguments); !errors.empty()) return refuse(screen, arguments, errors);
+  std::optional<orchestrator::PlanFile> plan;
+  if (!arguments.plan.empty()) {
+    auto kept = orchestrator::read_plan(arguments.plan);
+    if (!kept) return refuse(screen, arguments, kept.error());
+    plan = std::move(*kept);
+  }
   const report::Mode mode = mode_of(arguments);
   auto view = report::make_observer(mode, look_of(arguments, mode));
   report::Tee observer;
@@ -86,6 +94,11 @@ int run(const Arguments& arguments, Screen& screen) {
   options.selection = selection(arguments);
   options.force = arguments.force;
   options.resume = arguments.resume;
+  if (plan) {
+    options.plan = &*plan;
+    options.selection = plan->selection;
+    options.force = plan->force;
+  }
   options.command = arguments.line;
   const auto code = orchestrator::run(options, observer);
   observer.leaving();
