@@ -162,7 +162,8 @@ constexpr CommandSpec kCommands[] = {
      "outputs",
      "Show what the instances put out when they last succeeded",
      "What is secret in outputs is shown as [secret], unless --show-secrets is given and the passphrase is\n"
-     "where core.secrets of FILE says, else in PANGEO_FORGE_PASSPHRASE, PULUMI_CONFIG_PASSPHRASE or the file\n"
+     "where core.secrets of FILE says, else in PANGEO_FORGE_PASSPHRASE, PULUMI_CONFIG_PASSPHRASE or the "
+     "file\n"
      "that PULUMI_CONFIG_PASSPHRASE_FILE names.",
      {kFile, {"TYPE.NAME", Operand::address, false}},
      kOutputsOptions,

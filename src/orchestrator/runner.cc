@@ -30,7 +30,8 @@ Runner::Runner(RunnerParts parts)
       const auto version = parts_.tools->find(tool.probe);
       if (version == parts_.tools->end()) continue;
       if (!section.reads.empty()) section.reads += ',';
-      section.reads += to_json_text({{"what", "tool"}, {"name", tool_key(tool)}, {"version", version->second}});
+      section.reads +=
+          to_json_text({{"what", "tool"}, {"name", tool_key(tool)}, {"version", version->second}});
     }
   }
   std::error_code code;

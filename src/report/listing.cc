@@ -50,8 +50,11 @@ Milliseconds since(WallTime time, WallTime now) {
   return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(now - time));
 }
 
-// Less would be told as if it were known.
-Milliseconds whole_seconds(Milliseconds time) { return std::chrono::ceil<std::chrono::seconds>(time); }
+// As the live view tells it: tenths would be told as if they were known.
+std::string whole_seconds(Milliseconds time) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(time);
+  return seconds.count() < 60 ? std::to_string(seconds.count()) + "s" : format_duration(seconds);
+}
 
 bool goes_on(const Status& status) {
   return status.held && status.run && status.run->result == RunResult::none;
@@ -287,8 +290,7 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
     out += "running since " + date_and_time(run.started) + " (" +
            format_duration(since(run.started, options.now)) + "), " + std::to_string(done_of(status)) +
            " of " + std::to_string(total_of(status)) + " done";
-    if (status.left && status.left->count() > 0)
-      out += ", about " + format_duration(whole_seconds(*status.left)) + " left";
+    if (status.left && status.left->count() > 0) out += ", about " + whole_seconds(*status.left) + " left";
   } else {
     out += "broken off: the run of " + date_and_time(run.started) + " ended without a result";
   }

@@ -191,6 +191,10 @@ TEST(Status, says_how_long_a_run_may_still_take) {
   options.now = after(10);
   append_status_text(out, status, options);
   EXPECT_EQ(out, "p: running since 2026-11-21 10:00:00 (10.0s), 0 of 3 done, about 1m20s left\n");
+  status.left = Milliseconds(11'100);
+  out.clear();
+  append_status_text(out, status, options);
+  EXPECT_EQ(out, "p: running since 2026-11-21 10:00:00 (10.0s), 0 of 3 done, about 12s left\n");
   // Not where the file has become another one, nothing is known, or the run does not go on.
   status.run->instances = 2;
   EXPECT_EQ(time_left(status, latest, *pipeline, after(10)), std::nullopt);
