@@ -24,6 +24,15 @@ Error pipeline_deadline(Milliseconds deadline) {
   return error;
 }
 
+Error program_interrupted() {
+  Error error;
+  error.code = "job.cancelled";
+  error.message = "cancelled: a program of this attempt was interrupted, and did not end with status 0";
+  error.hint = "go on with `run --resume`";
+  error.retryable = false;
+  return error;
+}
+
 std::string error_to_json(const Error& error) {
   Json out = {{"code", error.code}, {"message", error.message}, {"hint", error.hint}};
   if (!error.where.text().empty()) out["where"] = error.where.text();

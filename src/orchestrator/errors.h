@@ -15,6 +15,9 @@ Error instance_deadline(Milliseconds deadline);
 /// `deadline.pipeline`: core.deadline has passed.
 Error pipeline_deadline(Milliseconds deadline);
 
+/// `job.cancelled`, of an attempt that took the end of a program that we interrupted for a success.
+Error program_interrupted();
+
 /// JSON text {code, message, hint, where, traceback, retryable}; what is empty is left out, but for the first
 /// three, and `retryable` where it is true.
 std::string error_to_json(const Error& error);

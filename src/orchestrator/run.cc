@@ -21,8 +21,6 @@
 namespace pf::orchestrator {
 namespace {
 
-// How long running attempts may take to end by themselves after the first SIGINT or SIGTERM.
-constexpr Milliseconds kCancelGrace{2000};
 constexpr Milliseconds kTick{100};
 
 tl::unexpected<Errors> stop(Error error) { return tl::unexpected(Errors{std::move(error)}); }
@@ -491,10 +489,10 @@ void Session::watch_signals(asio::signal_set& signals, Runner& runner) {
     if (code) return;
     if (first_signal_ == 0) {
       first_signal_ = number;
-      runner.cancel(kCancelGrace);
+      runner.cancel(number);
     } else if (first_signal_ > 0) {
       first_signal_ = -first_signal_;
-      runner.cancel(Milliseconds(0));
+      runner.cancel(number);
     } else {
       observer_.leaving();
       ::_exit(128 + number);
@@ -540,7 +538,7 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
   if (pipeline.deadline.count() > 0) {
     deadline.expires_after(pipeline.deadline);
     deadline.async_wait([&](std::error_code code) {
-      if (!code) runner.expire(kCancelGrace);
+      if (!code) runner.expire();
     });
   }
   auto work = asio::make_work_guard(loop_);

@@ -340,60 +340,6 @@ void Runner::finish_if_done() {
   parts_.loop.stop();
 }
 
-// Ends what runs, but for cleanups unless they were given up, too.
-void Runner::kill_running() {
-  const auto spared = [this](uint32_t instance) {
-    return !abandoned_ && pipeline_.settings[pipeline_.instances[instance].settings].finally;
-  };
-  // A copy: cancelling may end an attempt that was only queued.
-  std::vector<uint32_t> ids;
-  for (const auto& [instance, attempt] : attempts_) {
-    if (!spared(instance)) ids.push_back(instance);
-  }
-  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance);
-  ids.clear();
-  for (const auto& [instance, undoing] : undoings_) {
-    if (undoing.offered) ids.push_back(instance);
-  }
-  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance | kDestroyJob);
-  if (hooks_) hooks_->cancel();
-  for (auto& section : sections_) {
-    if (section.bootstrap == Section::Bootstrap::running && section.bootstrap_offered &&
-        !spared(section.bootstrap_for)) {
-      section.pool->cancel(section.bootstrap_job.id);
-    }
-  }
-}
-
-void Runner::stop(Milliseconds grace) {
-  backoff_.clear();
-  scheduler_.stop(expired_ ? Scheduler::Stop::deadline : Scheduler::Stop::cancelled);
-  grace_timer_.expires_after(grace);
-  grace_timer_.async_wait([this](std::error_code code) {
-    if (!code) kill_running();
-  });
-}
-
-void Runner::cancel(Milliseconds grace) {
-  if (!cancelled_) {
-    cancelled_ = true;
-    stop(grace);
-  } else {
-    abandoned_ = true;
-    grace_timer_.cancel();
-    scheduler_.abandon();
-    kill_running();
-  }
-  finish_if_done();
-}
-
-void Runner::expire(Milliseconds grace) {
-  if (cancelled_ || expired_) return;
-  expired_ = true;
-  stop(grace);
-  finish_if_done();
-}
-
 void Runner::abort() {
   if (aborted_) return;
   aborted_ = true;

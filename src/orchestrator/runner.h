@@ -1,7 +1,8 @@
 // Carries out what the scheduler decides: finds out what need not run, prepares attempts, hands them to
 // worker pools, serves their host calls through the door, exports stacks, journals results and tells the
 // observer. Belongs to the loop's thread. Its parts: runner.cc (results and ends), runner_offer.cc (what
-// comes before an attempt), runner_attempt.cc (attempts and their host calls), runner_hooks.cc.
+// comes before an attempt), runner_attempt.cc (attempts and their host calls), runner_hooks.cc,
+// runner_stop.cc (cancelling).
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -99,11 +100,12 @@ class Runner final : private Scheduler::Actions,
 
   /// Starts; the loop is stopped when the last result is durable.
   void start();
-  /// Cancels: nothing more starts but cleanups, running attempts have `grace` to end by themselves and are
-  /// then killed. Called again it gives up cleanups, too, and kills at once.
-  void cancel(Milliseconds grace);
-  /// The pipeline's deadline has passed: as cancel(), but what runs has timed out.
-  void expire(Milliseconds grace);
+  /// Cancels: nothing more starts but cleanups, programs of running attempts get the signal (SIGINT or
+  /// SIGTERM), and these have 2 s to end by themselves, those with programs 8 s, before they are killed.
+  /// Called again it gives up cleanups, too: programs get SIGTERM and 1 s, all else is killed at once.
+  void cancel(int signal);
+  /// The pipeline's deadline has passed: as cancel(SIGTERM), but what runs has timed out.
+  void expire();
   /// The store failed: nothing can be reported as durable any more. Kills, and stops the loop.
   void abort();
   /// For redrawing and flushing; about ten times a second.
@@ -137,6 +139,8 @@ class Runner final : private Scheduler::Actions,
     Decision decision;  // of its hooks
     Error refusal;      // of hooks before another attempt; empty: none
   };
+  // An attempt whose worker is done, and whose programs may still end.
+  struct Ending;
   // An attempt that was offered to a pool and has not ended.
   struct Attempt {
     uint32_t number = 1;
@@ -146,6 +150,9 @@ class Runner final : private Scheduler::Actions,
     bool had_stack = false;                 // its stack held something before
     Milliseconds timeout{0};                // 0 = none
     bool last = false;                      // the timeout is what the instance's deadline leaves
+    bool interrupted = false;               // its programs got our signal, since the run was stopped
+    SteadyTime lenient{};                   // the run was stopped: when a program of it was last seen to run
+    std::shared_ptr<Ending> ending;         // it timed out, and its programs have not ended
     WallTime started{};
     SteadyTime since{};
     uint64_t cpu_us = 0;
@@ -167,6 +174,7 @@ class Runner final : private Scheduler::Actions,
     worker::Job bootstrap_job;
     bool bootstrap_offered = false;
     std::unique_ptr<api::Session> bootstrap_session;
+    SteadyTime bootstrap_lenient{};
     uint32_t bootstrap_for = 0;  // the instance that its log lines go to
     std::string runtime;         // CBOR
     std::string reads;           // of the bootstrap and the declared tools, which count for every instance
@@ -268,13 +276,19 @@ class Runner final : private Scheduler::Actions,
   void durable_later(uint32_t instance);
   void back_off(uint32_t instance, Milliseconds delay);
   void finish_if_done();
-  void stop(Milliseconds grace);
-  void kill_running();
   void watch_disk();
   void end_who_fills_the_disk(const std::vector<std::pair<uint32_t, uint64_t>>& sizes);
   iac::StackId stack_of(uint32_t instance) const;
   Section& section_of(uint32_t instance);
   std::string work_folder(uint32_t instance) const;
+
+  // runner_stop.cc
+  bool spared(uint32_t instance) const;
+  bool stopping(uint32_t instance) const { return (cancelled_ || expired_) && !spared(instance); }
+  void stop(int signal);
+  void end_running();
+  bool programs_may_end(uint64_t job, worker::Done& done);
+  void job_over(uint64_t job, worker::Done done);
 
   // Job ids: an instance's index, or this bit and a section's index for its bootstrap.
   static constexpr uint64_t kBootstrapJob = 1ULL << 32;
@@ -328,6 +342,8 @@ class Runner final : private Scheduler::Actions,
   bool cancelled_ = false;
   bool expired_ = false;
   bool abandoned_ = false;  // a second cancel
+  int signal_ = 0;          // what programs get, once the run was stopped
+  SteadyTime hard_end_{};   // then everything is killed
   bool aborted_ = false;
 };
 

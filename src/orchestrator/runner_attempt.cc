@@ -141,9 +141,7 @@ void Runner::job_done(uint64_t job, Done done) {
     bootstrap_done(sections_[job & ~kBootstrapJob], std::move(done));
     return;
   }
-  const auto instance = static_cast<uint32_t>(job);
-  if ((job & kDestroyJob) != 0) return undone(instance, std::move(done));
-  attempt_done(instance, std::move(done));
+  if (!programs_may_end(job, done)) job_over(job, std::move(done));
 }
 
 void Runner::attempt_done(uint32_t instance, Done done) {
@@ -156,6 +154,15 @@ void Runner::attempt_done(uint32_t instance, Done done) {
     reads_.erase(instance);
   else
     reads_[instance] = std::move(reads);
+  if (attempt.session && stopping(instance)) {
+    const auto interrupted = attempt.session->interrupted();
+    attempt.interrupted = interrupted.told;
+    // It says that it succeeded, with a program that we have ended before its time.
+    if (interrupted.broke && done.status == Done::Status::succeeded) {
+      done.status = Done::Status::cancelled;
+      done.error = program_interrupted();
+    }
+  }
   attempt.session.reset();
   const auto& kept = attempt.from.kept.empty() ? attempt.from.making.to_keep() : attempt.from.kept;
   made_of_[instance] = {kept, context_of(instance)};
@@ -369,9 +376,9 @@ void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, Instance
 
 void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error error) {
   Attempt attempt = take_attempt(instance);
-  // What a dying worker reports while we cancel is our doing.
-  const bool spared = !abandoned_ && pipeline_.settings[pipeline_.instances[instance].settings].finally;
-  if (cancelled_ && !spared && result != InstanceResult::failed) result = InstanceResult::cancelled;
+  // What a dying worker reports while we cancel is our doing, and so is what comes of interrupted programs.
+  if (attempt.interrupted || (cancelled_ && !spared(instance) && result != InstanceResult::failed))
+    result = InstanceResult::cancelled;
   if (expired_ && result == InstanceResult::cancelled) {
     result = InstanceResult::timed_out;
     error = pipeline_deadline(pipeline_.deadline);
