@@ -43,6 +43,7 @@ struct Arguments {
   std::string affected;
   bool force = false;
   bool resume = false;
+  bool abandon_cleanups = false;
   bool dry_run = false;
   bool exit_code = false;
   bool orphans = false;

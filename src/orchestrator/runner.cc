@@ -96,6 +96,7 @@ void Runner::tell_started() {
   event.sandbox = supervisor_ == nullptr ? nullptr : &supervisor_->sandbox();
   parts_.observer.on(event);
   started_ = true;
+  for (const std::string& note : parts_.notes) log(Hooks::kPipeline, 2, note, nullptr);
 }
 
 std::vector<state::InstanceRecord> Runner::take_records() {

@@ -88,6 +88,7 @@ struct RunnerParts {
   Scheduler::Options scheduling = {};
   bool force = false;                   // nothing is cached
   const ToolVersions* tools = nullptr;  // of all extensions
+  std::vector<std::string> notes = {};  // warnings about the run, for its log
 };
 
 class Runner final : private Scheduler::Actions,
