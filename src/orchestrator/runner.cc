@@ -206,6 +206,8 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
                       int64_t cause) {
   auto& record = records_[instance];
   upcoming_.erase(instance);
+  if (const auto failure = failures_.find(instance); failure != failures_.end() && !failure->second.then)
+    failures_.erase(failure);
   if (result == InstanceResult::excluded) {
     record.result = result;
     // It lends what it last put out.
@@ -268,19 +270,31 @@ void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& erro
   if (const Milliseconds deadline = deadline_of(instance); deadline.count() > 0) {
     delay = std::clamp(deadline_left(instance, deadline), Milliseconds(0), delay);
   }
-  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &told, delay};
-  parts_.observer.on(event);
-  if (!hooks_ || !hooks_->any(pipeline::HookStage::on_retry, instance)) return back_off(instance, delay);
-  AttemptEnd end;
-  end.result = InstanceResult::failed;
-  end.error = told;
-  hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, end),
-              [this, instance, delay](Decision decision) {
-                const auto up = upcoming_.find(instance);
-                if (up == upcoming_.end()) return;  // it was cancelled meanwhile
-                if (decision.kind == Decision::Kind::failed) up->second.refusal = std::move(decision.error);
-                back_off(instance, delay);
-              });
+  failures_[instance].then = [this, instance, failed_attempt, told, delay] {
+    parts_.observer.on(AttemptFailed{instance, failed_attempt, Clock::system().wall(), &told, delay});
+    if (!hooks_ || !hooks_->any(pipeline::HookStage::on_retry, instance)) return back_off(instance, delay);
+    AttemptEnd end;
+    end.result = InstanceResult::failed;
+    end.error = told;
+    hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, end),
+                [this, instance, delay](Decision decision) {
+                  const auto up = upcoming_.find(instance);
+                  if (up == upcoming_.end()) return;  // it was cancelled meanwhile
+                  if (decision.kind == Decision::Kind::failed) up->second.refusal = std::move(decision.error);
+                  back_off(instance, delay);
+                });
+  };
+  if (failures_[instance].durable) failure_durable(instance);
+}
+
+void Runner::failure_durable(uint32_t instance) {
+  const auto failure = failures_.find(instance);
+  if (failure == failures_.end()) return;
+  failure->second.durable = true;
+  if (!failure->second.then) return;
+  const auto then = std::move(failure->second.then);
+  failures_.erase(failure);
+  then();
 }
 
 void Runner::back_off(uint32_t instance, Milliseconds delay) {

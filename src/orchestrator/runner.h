@@ -185,6 +185,11 @@ class Runner final : private Scheduler::Actions,
     worker::Job job;
     Attempt attempt;
   };
+  // A failed attempt, which is told when it is on disk; what follows comes after that.
+  struct Failure {
+    bool durable = false;
+    std::function<void()> then;  // once it is decided that another attempt follows
+  };
   struct Timing {
     WallTime started{};
     SteadyTime begun{};
@@ -266,7 +271,9 @@ class Runner final : private Scheduler::Actions,
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
   void keep_secret_outputs(uint32_t instance, const std::string& outputs);
   Attempt take_attempt(uint32_t instance);
-  void journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result, const Error& error);
+  void journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result, const Error& error,
+                       state::Writer::Callback on_durable);
+  void failure_durable(uint32_t instance);
   std::string masked(std::string_view outputs) const;
   Error shown(const Error& error) const;
   void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
@@ -312,6 +319,7 @@ class Runner final : private Scheduler::Actions,
   std::unordered_map<uint32_t, Upcoming> upcoming_;
   std::unordered_map<uint32_t, Attempt> attempts_;
   std::map<uint32_t, Undoing> undoings_;
+  std::unordered_map<uint32_t, Failure> failures_;
   std::vector<Timing> timing_;
   std::vector<state::InstanceRecord> records_;      // filled when concluded
   std::unordered_map<uint32_t, Error> errors_;      // of concluded instances, until they are reported

@@ -358,7 +358,7 @@ Runner::Attempt Runner::take_attempt(uint32_t instance) {
 }
 
 void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result,
-                             const Error& error) {
+                             const Error& error, state::Writer::Callback on_durable) {
   state::AttemptEnd end;
   end.instance = instance;
   end.attempt = attempt.number;
@@ -371,7 +371,7 @@ void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, Instance
   end.cpu_us = attempt.cpu_us;
   end.peak_bytes = attempt.peak_bytes;
   if (!error.code.empty()) end.error = error_to_json(shown(error));
-  parts_.writer.end_attempt(std::move(end), {});
+  parts_.writer.end_attempt(std::move(end), std::move(on_durable));
 }
 
 void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error error) {
@@ -383,7 +383,8 @@ void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error erro
     result = InstanceResult::timed_out;
     error = pipeline_deadline(pipeline_.deadline);
   }
-  journal_attempt(instance, attempt, result, error);
+  failures_[instance] = {};
+  journal_attempt(instance, attempt, result, error, [this, instance] { failure_durable(instance); });
   // Each expression is evaluated once: another attempt gets the same.
   upcoming_[instance] = std::move(attempt.from);
   AttemptEnd end;
