@@ -47,6 +47,7 @@ class Session {
   tl::expected<void, Errors> open();
   tl::expected<void, Errors> look_at_tools();
   Result<worker::Supervisor*> supervisor();
+  Result<void> move_all();
   Result<void> move(const History::Moved& moved);
   std::vector<std::string> due(const state::PendingCleanups& dead) const;
   std::vector<bool> cleaned_by(uint32_t cleanup) const;
@@ -176,8 +177,13 @@ tl::expected<void, Errors> Session::open() {
       });
   if (!writer) return stop(std::move(writer.error()));
   writer_ = std::move(*writer);
+  return {};
+}
+
+// What core.moved says. Not before it is certain that anything is done at all.
+Result<void> Session::move_all() {
   for (const auto& moved : history_->moved()) {
-    if (auto done = move(moved); !done) return stop(std::move(done.error()));
+    if (auto done = move(moved); !done) return done;
   }
   return {};
 }
@@ -342,6 +348,7 @@ tl::expected<int, Errors> Session::run() {
   if (auto opened = open(); !opened) return tl::unexpected(std::move(opened.error()));
   const auto& pipeline = *project_->pipeline;
   if (options_.kind != state::RunKind::run) return tear_down();
+  if (auto moved = move_all(); !moved) return stop(std::move(moved.error()));
   auto left_out = excluded(pipeline, selection_, *history_);
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
   if (earlier_) return execute(resumed_, std::move(*left_out));
@@ -476,6 +483,7 @@ tl::expected<int, Errors> Session::tear_down() {
   if (addresses.empty()) return kNothingToDo;
   std::reverse(addresses.begin(), addresses.end());
   if (options_.confirm && !options_.confirm(addresses)) return kDeclined;
+  if (auto moved = move_all(); !moved) return stop(std::move(moved.error()));
   return execute(new_record(), std::move(left_out));
 }
 

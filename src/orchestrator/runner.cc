@@ -197,8 +197,9 @@ Scheduler::Expansion Runner::expand(uint32_t group, Scheduler::Children& childre
   return Scheduler::Expansion::done;
 }
 
-void Runner::group_ended(uint32_t group, InstanceResult result, int64_t /*cause*/) {
+void Runner::group_ended(uint32_t group, InstanceResult result, int64_t cause) {
   records_[group].result = result;
+  if (cause >= 0) group_causes_[group] = static_cast<uint32_t>(cause);
   expanded_.push_back(group);
 }
 
@@ -235,7 +236,11 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
     log_failure(instance, attempts, told);
     errors_.emplace(instance, std::move(told));
   }
-  if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
+  if (cause >= 0) {
+    const auto child = group_causes_.find(static_cast<uint32_t>(cause));
+    record.blocked_by =
+        infos_[child != group_causes_.end() ? child->second : static_cast<size_t>(cause)].address;
+  }
   if (again) return durable_later(instance);
   if (result == InstanceResult::cached) {
     parts_.writer.reuse_instance(instance, record.row, record.address,

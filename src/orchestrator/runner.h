@@ -331,6 +331,7 @@ class Runner final : private Scheduler::Actions,
   std::unordered_map<uint32_t, std::pair<std::string, std::string>> made_of_;  // config and context, likewise
   std::unordered_map<uint32_t, std::string> sealed_;                           // likewise
   std::vector<uint32_t> expanded_;                                             // groups
+  std::unordered_map<uint32_t, uint32_t> group_causes_;  // by group: the instance that made it what it is
   std::unordered_map<uint32_t, std::unique_ptr<asio::steady_timer>> backoff_;
   asio::steady_timer grace_timer_;
   asio::thread_pool helpers_{2};  // stack exports, which wait for fsync, and reading of files

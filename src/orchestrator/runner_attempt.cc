@@ -206,6 +206,7 @@ void Runner::export_stack(uint32_t instance, Done done) {
     auto exported = parts_.engine.export_content(id, content);
     asio::post(parts_.loop,
                [this, instance, exported = std::move(exported), value = std::move(done.value)]() mutable {
+                 backend_exists_ = true;
                  if (exported)
                    attempt_succeeded(instance, std::move(value));
                  else
@@ -332,7 +333,12 @@ void Runner::attempt_succeeded(uint32_t instance, std::string outputs) {
     records_[instance].outputs = std::move(kept);
   }
   Attempt attempt = take_attempt(instance);
-  if (attempt.number > 1) journal_attempt(instance, attempt, InstanceResult::succeeded, {});
+  if (attempt.number > 1) journal_attempt(instance, attempt, InstanceResult::succeeded, {}, {});
+  // A hook after it may still make it a failure, and then it may have to be destroyed.
+  if (hooks_ && pipeline_.settings[pipeline_.instances[instance].settings].destroy_failed &&
+      hooks_->any(pipeline::HookStage::after_instance, instance)) {
+    upcoming_[instance] = std::move(attempt.from);
+  }
   end_attempt(instance, attempt.number, {});
 }
 
