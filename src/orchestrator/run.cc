@@ -7,6 +7,7 @@
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -23,6 +24,8 @@ namespace pf::orchestrator {
 namespace {
 
 constexpr Milliseconds kTick{100};
+// By how much the wall clock and a run's own duration may differ without anybody having set the clock.
+constexpr Milliseconds kClockSet{5000};
 
 tl::unexpected<Errors> stop(Error error) { return tl::unexpected(Errors{std::move(error)}); }
 
@@ -589,6 +592,14 @@ void Session::watch_signals(asio::signal_set& signals, Runner& runner) {
   });
 }
 
+// When a run ended. Where the clock was set while it ran, its own duration is what is true of it.
+WallTime end_of(const state::RunRecord& record, bool resumed, Milliseconds took) {
+  const WallTime now = Clock::system().wall();
+  if (resumed) return std::max(now, record.started);
+  const auto off = now - (record.started + took);
+  return off > kClockSet || off < -kClockSet ? record.started + took : now;
+}
+
 int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
   const auto& pipeline = *project_->pipeline;
   const bool resumes = earlier_.has_value();
@@ -658,8 +669,8 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
   const std::string first_failed = runner.first_failed();
   finished.first_failed = first_failed;
   if (!store_failed_) {
-    writer_->finish_run(record.id, finished.result, finished.time, details(runner.refused()),
-                        [this] { loop_.stop(); });
+    writer_->finish_run(record.id, finished.result, end_of(record, resumes, finished.duration),
+                        details(runner.refused()), [this] { loop_.stop(); });
     loop_.run();
     loop_.restart();
   }
