@@ -244,6 +244,13 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
                                   "leave one of them out"));
     }
   }
+  arguments.plan_out = value("out");
+  arguments.plan = value("plan");
+  for (const char* other : {"only", "skip", "from", "until", "affected", "force", "resume", "dry-run"}) {
+    if (arguments.plan.empty() || given.count(other) == 0 || !given[other].typed) continue;
+    return tl::unexpected(usage("value", "--plan and --" + std::string(other) + " are both given",
+                                "the plan says what runs; give --" + std::string(other) + " to preview"));
+  }
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");

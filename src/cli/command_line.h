@@ -46,6 +46,8 @@ struct Arguments {
   bool abandon_cleanups = false;
   bool dry_run = false;
   bool exit_code = false;
+  std::string plan_out;  // preview: where its plan is kept; empty: nowhere
+  std::string plan;      // run: the plan to carry out; empty: none
   bool orphans = false;
   bool verbose = false;
   bool quiet = false;

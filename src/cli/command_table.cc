@@ -46,6 +46,9 @@ constexpr OptionSpec kAbandonCleanups = {
     ""};
 constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
 constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
+constexpr OptionSpec kOut = {"out", 0, "PLAN", "Keep the plan in the file PLAN, for run --plan", ""};
+constexpr OptionSpec kPlan = {"plan", 0, "PLAN", "Carry out the plan that preview --out kept, or nothing",
+                              ""};
 constexpr OptionSpec kReport = {"report", 0, "FILE.html",
                                 "Write a report of the run to FILE.html when it ends", ""};
 constexpr OptionSpec kMetrics = {"metrics", 0, "FILE",
@@ -59,22 +62,20 @@ constexpr OptionSpec kLogLevel = {"log-level", 0, "LEVEL",
 constexpr OptionSpec kHelp = {"help", 'h', "", "Show this help", ""};
 
 constexpr const OptionSpec* kPreviewOptions[] = {
-    &kOnly,   &kSkip,     &kFrom,    &kUntil, &kAffected, &kForce, &kExitCode, &kExtensions, &kStateDir,
-    &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose,  &kQuiet, &kLogLevel, &kHelp};
+    &kOnly,     &kSkip,   &kFrom,     &kUntil,   &kAffected, &kForce,   &kOut,   &kExitCode, &kExtensions,
+    &kStateDir, &kFormat, &kPipeline, &kProfile, &kVar,      &kVerbose, &kQuiet, &kLogLevel, &kHelp};
 constexpr const OptionSpec* kDestroyOptions[] = {
     &kOnly,     &kSkip,   &kFrom,     &kUntil,   &kAffected, &kOrphans, &kYes,   &kMaxParallel, &kExtensions,
     &kStateDir, &kFormat, &kPipeline, &kProfile, &kVar,      &kVerbose, &kQuiet, &kLogLevel,    &kHelp};
 constexpr const OptionSpec* kRefreshOptions[] = {
     &kOnly,   &kSkip,     &kFrom,    &kUntil, &kAffected, &kMaxParallel, &kExtensions, &kStateDir,
     &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose,  &kQuiet,       &kLogLevel,   &kHelp};
-constexpr const OptionSpec* kRunOptions[] = {&kOnly,   &kSkip,        &kFrom,
-                                             &kUntil,  &kAffected,    &kForce,
-                                             &kResume, &kDryRun,      &kAbandonCleanups,
-                                             &kYes,    &kExtensions,  &kStateDir,
-                                             &kFormat, &kPipeline,    &kProfile,
-                                             &kVar,    &kMaxParallel, &kFailFast,
-                                             &kReport, &kMetrics,     &kVerbose,
-                                             &kQuiet,  &kLogLevel,    &kHelp};
+constexpr const OptionSpec* kRunOptions[] = {
+    &kOnly,    &kSkip,       &kFrom,        &kUntil,           &kAffected,
+    &kForce,   &kResume,     &kDryRun,      &kAbandonCleanups, &kYes,
+    &kPlan,    &kExtensions, &kStateDir,    &kFormat,          &kPipeline,
+    &kProfile, &kVar,        &kMaxParallel, &kFailFast,        &kReport,
+    &kMetrics, &kVerbose,    &kQuiet,       &kLogLevel,        &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
                                               &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
@@ -114,6 +115,7 @@ constexpr CommandSpec kCommands[] = {
      "pangeo-forge run prod.yaml\n"
      "pangeo-forge run prod.yaml --var region=eu-west-1 --max-parallel 4\n"
      "pangeo-forge run prod.yaml --until 'kubectl.*' --dry-run\n"
+     "pangeo-forge run prod.yaml --plan prod.plan\n"
      "pangeo-forge run prod.yaml --resume\n"
      "pangeo-forge run prod.yaml --format json\n"
      "pangeo-forge run prod.yaml --report run.html --metrics /var/lib/node_exporter/forge.prom"},
@@ -127,12 +129,14 @@ constexpr CommandSpec kCommands[] = {
     {Command::preview,
      "preview",
      "Say what a run would do, and why",
-     "Writes nothing and runs nothing. What depends on outputs of what runs is shown as (computed).",
+     "Runs nothing, and writes nothing but the file of --out. What depends on outputs of what runs is\n"
+     "shown as (computed).",
      {kFile, kNone},
      kPreviewOptions,
      "pangeo-forge preview prod.yaml\n"
      "pangeo-forge preview prod.yaml --only 'terraform.*' --format json\n"
-     "pangeo-forge preview prod.yaml --exit-code || echo something would run"},
+     "pangeo-forge preview prod.yaml --exit-code || echo something would run\n"
+     "pangeo-forge preview prod.yaml --out prod.plan && pangeo-forge run prod.yaml --plan prod.plan"},
     {Command::why,
      "why",
      "Say what has changed in an instance since it last succeeded",

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/project.h"
+#include "orchestrator/plan_file.h"
 #include "orchestrator/run.h"
 #include "report/json_text.h"
 #include "report/visible.h"
@@ -23,6 +24,7 @@ orchestrator::PlanOptions plan_options(const Arguments& arguments) {
   out.project = project_options(arguments);
   out.selection = selection(arguments);
   out.force = arguments.force;
+  out.keys = !arguments.plan_out.empty();
   return out;
 }
 
@@ -141,13 +143,22 @@ void append_text(std::string& out, const Arguments& arguments, const Plan& plan)
   more(plan.count(Action::excluded), "not selected");
   more(plan.orphans.size(), "orphaned");
   out += '\n';
+  if (!arguments.plan_out.empty()) {
+    out += "Kept in " + report::visible(arguments.plan_out) + ": " + arguments.same_project("run") +
+           " --plan " + report::visible(shell_quote(arguments.plan_out)) + " carries out this, or nothing\n";
+  }
 }
 
 }  // namespace
 
 int preview(const Arguments& arguments, Screen& screen) {
-  const auto plan = orchestrator::make_plan(plan_options(arguments));
+  const auto options = plan_options(arguments);
+  const auto plan = orchestrator::make_plan(options);
   if (!plan) return refuse(screen, arguments, plan.error());
+  if (!arguments.plan_out.empty()) {
+    if (auto kept = orchestrator::write_plan(arguments.plan_out, *plan, options); !kept)
+      return refuse(screen, arguments, kept.error());
+  }
   if (arguments.json())
     append_json(screen.text(), arguments, *plan);
   else

@@ -4,9 +4,11 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/project.h"
+#include "orchestrator/plan_file.h"
 #include "report/files.h"
 #include "report/github.h"
 #include "report/html_report.h"
@@ -86,6 +88,12 @@ int run(const Arguments& arguments, Screen& screen) {
         pf::refuse("cleanup.unconfirmed", "there is no terminal to ask on", "say --yes to go on without")
             .value());
   }
+  std::optional<orchestrator::PlanFile> plan;
+  if (!arguments.plan.empty()) {
+    auto kept = orchestrator::read_plan(arguments.plan);
+    if (!kept) return refuse(screen, arguments, kept.error());
+    plan = std::move(*kept);
+  }
   // Where something is asked, keys and a view would be in the way.
   const report::Mode mode = asks && !arguments.json() ? report::Mode::lines : mode_of(arguments);
   auto view = report::make_observer(mode, look_of(arguments, mode));
@@ -104,6 +112,11 @@ int run(const Arguments& arguments, Screen& screen) {
   options.selection = selection(arguments);
   options.force = arguments.force;
   options.resume = arguments.resume;
+  if (plan) {
+    options.plan = &*plan;
+    options.selection = plan->selection;
+    options.force = plan->force;
+  }
   options.command = arguments.line;
   options.abandon_cleanups = arguments.abandon_cleanups;
   if (asks) options.confirm = may_give_up;

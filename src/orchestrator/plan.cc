@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <asio/io_context.hpp>
 
+#include "base/digest.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/places.h"
 #include "orchestrator/affected.h"
@@ -30,6 +32,7 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
     api::Versions& versions;
     bool force = false;
     bool expand = true;  // whether the pipeline may grow
+    bool keys = false;
     std::function<std::string(uint32_t)> hooks;
   };
   explicit Foresight(Parts parts)
@@ -57,9 +60,11 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
       planned.last_run = last->run;
     }
     const bool cleans = pipeline_.settings[pipeline_.instances[instance].settings].finally;
-    auto verdict = history_.judge(
-        last, *making, preparation_.context(instance, parts_.hooks ? parts_.hooks(instance) : std::string()),
-        preparation_.cache(instance), versions_, Clock::system().wall());
+    const std::string context =
+        preparation_.context(instance, parts_.hooks ? parts_.hooks(instance) : std::string());
+    auto verdict = history_.judge(last, *making, context, preparation_.cache(instance), versions_,
+                                  Clock::system().wall());
+    if (parts_.keys) planned.key = key_of(*making, context, planned.last_run, verdict);
     if (!*wanted) planned.reason = "its `when` depends on what runs before it";
     if (cleans) planned.reason = "it cleans up after each run";
     if (parts_.force) planned.reason = "--force";
@@ -144,6 +149,18 @@ class Foresight final : public Scheduler::Actions, public pipeline::Outputs {
     instances.resize(pipeline_.instances.size());
     shown.resize(pipeline_.instances.size(), true);
   }
+  static std::string key_of(const Making& making, const std::string& context, const std::string& last_run,
+                            const Verdict& verdict) {
+    std::string all;
+    for (const std::string& part : {making.to_keep(), context, last_run}) {
+      all += std::to_string(part.size()) + ':' + part;  // no part can be taken for the beginning of the next
+    }
+    for (const Change& change : verdict.changes) {
+      for (const std::string& part : {change.path, change.key, change.from, change.to})
+        all += std::to_string(part.size()) + ':' + part;
+    }
+    return sha256_hex(all);
+  }
   static Offer refuse(Planned& planned, const Error& error, Scheduler::Answer& answer) {
     planned.reason = "it will fail: " + error.message;
     answer.error = error;
@@ -218,7 +235,11 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
 
   api::Secrets secrets;
-  secrets.set_key_file(state::Layout(plan.project->state_folder).digest_key(), false);
+  const auto key_file = state::Layout(plan.project->state_folder).digest_key();
+  if (options.keys) {
+    if (auto made = make_folders(key_file.parent_path()); !made) return tl::unexpected(Errors{made.error()});
+  }
+  secrets.set_key_file(key_file, options.keys);
   set_sources(pipeline, secrets);
   api::Versions versions(secrets, plan.project->state_folder);
   if (auto tools = look_at_tools(*plan.project, versions); !tools)
@@ -228,7 +249,7 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
   scheduling.known.resize(left_out->size());
   for (size_t i = 0; i < left_out->size(); ++i) scheduling.known[i].excluded = (*left_out)[i];
   Foresight foresight(
-      {*plan.project, history, secrets, versions, options.force, true,
+      {*plan.project, history, secrets, versions, options.force, true, options.keys,
        [&](uint32_t instance) { return patching_digest(plan.project->hooks, pipeline, instance); }});
   Scheduler scheduler(pipeline, std::move(scheduling), foresight);
   scheduler.start();
@@ -248,7 +269,7 @@ tl::expected<Plan, Errors> make_plan(const PlanOptions& options) {
 std::vector<Planned> foresee(Project& project, const History& history, api::Secrets& secrets,
                              api::Versions& versions, const Scheduler::Options& scheduling, bool force,
                              std::function<std::string(uint32_t)> hooks) {
-  Foresight foresight({project, history, secrets, versions, force, false, std::move(hooks)});
+  Foresight foresight({project, history, secrets, versions, force, false, false, std::move(hooks)});
   Scheduler(*project.pipeline, scheduling, foresight).start();
   return std::move(foresight.instances);
 }

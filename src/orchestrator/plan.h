@@ -19,6 +19,7 @@ struct PlanOptions {
   ProjectOptions project;
   Selection selection;
   bool force = false;  // as of run
+  bool keys = false;   // fills Planned::key; the key of secrets' digests is made where there is none
 };
 
 /// What will become of one instance, as far as it can be told.
@@ -29,6 +30,7 @@ struct Planned {
   bool depends = false;         // on what runs before it: it may turn out to be cached or skipped
   WallTime last{};              // when it last succeeded; epoch 0: never
   std::string last_run;         // its id
+  std::string key;              // SHA-256 over all that was looked at, in hex; where PlanOptions::keys asks
 };
 std::string_view to_text(Planned::Action action);
 

@@ -18,6 +18,7 @@
 #include "orchestrator/affected.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/keys.h"
+#include "orchestrator/plan_file.h"
 #include "orchestrator/runner.h"
 
 namespace pf::orchestrator {
@@ -98,35 +99,16 @@ std::string Session::details(uint32_t refused) const {
   out["sandbox"] = supervisor_ ? supervisor_->sandbox() : Json();
   if (!abandoned_.empty()) out["abandoned_cleanups"] = abandoned_;
   if (!due_again_.empty()) out["due_again"] = due_again_;
-  if (!selection_.all()) {
-    out["selection"] = {{"only", selection_.only},
-                        {"skip", selection_.skip},
-                        {"from", selection_.from},
-                        {"until", selection_.until},
-                        {"affected", selection_.affected}};
-  }
+  if (Json selection = selection_to_json(selection_); !selection.is_null())
+    out["selection"] = std::move(selection);
   return to_json_text(out);
 }
 
 // The selection that a run was begun with.
 Selection selection_of(const state::RunRecord& run) {
-  Selection out;
   const auto details = parse_json(run.details);
-  if (!details || !details->is_object() || !details->contains("selection")) return out;
-  const Json& kept = (*details)["selection"];
-  const auto texts = [&](const char* key) {
-    std::vector<std::string> list;
-    for (const Json& one : kept.value(key, Json::array())) {
-      if (one.is_string()) list.push_back(one.get<std::string>());
-    }
-    return list;
-  };
-  out.only = texts("only");
-  out.skip = texts("skip");
-  out.from = texts("from");
-  out.until = texts("until");
-  out.affected = kept.value("affected", "");
-  return out;
+  if (!details || !details->is_object() || !details->contains("selection")) return {};
+  return selection_from_json((*details)["selection"]);
 }
 
 tl::expected<void, Errors> Session::open() {
@@ -141,6 +123,9 @@ tl::expected<void, Errors> Session::open() {
   auto lock = state::Lock::acquire(project_->state_folder, options_.command);
   if (!lock) return stop(std::move(lock.error()));
   lock_.emplace(std::move(*lock));
+  if (options_.plan != nullptr) {
+    if (auto held = check_plan(*options_.plan, options_.project); !held) return held;
+  }
   keep_descriptions(*project_);
 
   const state::Layout layout(project_->state_folder);

@@ -15,8 +15,13 @@
 
 namespace pf::orchestrator {
 
+struct PlanFile;
+
 struct RunOptions {
   ProjectOptions project;
+  /// --plan: nothing runs unless what would is what the plan says; not owned. `selection` and `force` are the
+  /// plan's then.
+  const PlanFile* plan = nullptr;
   state::RunKind kind = state::RunKind::run;
   bool orphans = false;  // destroy: what the pipeline does not hold any more, and nothing else
   bool abandon_cleanups =

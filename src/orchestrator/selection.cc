@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace pf::orchestrator {
@@ -93,6 +94,36 @@ void close_over(const pipeline::Pipeline& pipeline, bool down, std::vector<bool>
       }
     }
   }
+}
+
+Json selection_to_json(const Selection& selection) {
+  if (selection.all() && selection.affected.empty()) return {};
+  return {{"only", selection.only},
+          {"skip", selection.skip},
+          {"from", selection.from},
+          {"until", selection.until},
+          {"affected", selection.affected}};
+}
+
+Selection selection_from_json(const Json& kept) {
+  Selection out;
+  if (!kept.is_object()) return out;
+  const auto texts = [&](const char* key) {
+    std::vector<std::string> list;
+    const auto found = kept.find(key);
+    if (found == kept.end() || !found->is_array()) return list;
+    for (const Json& one : *found) {
+      if (one.is_string()) list.push_back(one.get<std::string>());
+    }
+    return list;
+  };
+  out.only = texts("only");
+  out.skip = texts("skip");
+  out.from = texts("from");
+  out.until = texts("until");
+  const auto affected = kept.find("affected");
+  if (affected != kept.end() && affected->is_string()) out.affected = affected->get<std::string>();
+  return out;
 }
 
 tl::expected<std::vector<bool>, Errors> select(const pipeline::Pipeline& pipeline,

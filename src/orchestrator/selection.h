@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_fwd.h"
 #include "pipeline/pipeline.h"
 
 namespace pf::orchestrator {
@@ -21,6 +22,11 @@ struct Selection {
 
   bool all() const { return only.empty() && skip.empty() && from.empty() && until.empty() && marked.empty(); }
 };
+
+/// As runs and plans keep it: an object of what was given, without `marked`; null where nothing was.
+Json selection_to_json(const Selection& selection);
+/// Of what is no such object: the selection of everything.
+Selection selection_from_json(const Json& kept);
 
 /// By instance: true where it is selected. `marked` has to be filled. Errors: `selection.unknown` (a pattern
 /// that matches nothing, with "did you mean"), `selection.empty`.

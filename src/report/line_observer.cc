@@ -314,9 +314,10 @@ class LineObserver final : public Observer {
     begin(out(), wall, "working");
     out() += std::to_string(tally_.done()) + " of " + std::to_string(tally_.total()) + " done; ";
     if (running.empty()) out() += "nothing runs at the moment";
-    for (size_t i = 0; i < running.size() && i < kMostNames; ++i) {
-      const Running& one = running[i];
-      if (i != 0) out() += ", ";
+    size_t named = 0;
+    for (const Running& one : running) {
+      if (named == kMostNames) break;
+      if (named++ != 0) out() += ", ";
       out() += visible(tally_.address(one.index));
       if (one.retry_at > now) {
         out() += " waits for attempt " + std::to_string(one.attempt + 1);

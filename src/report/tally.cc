@@ -1,6 +1,6 @@
 #include "report/tally.h"
 
-#include <algorithm>
+#include <iterator>
 
 #include "report/json_text.h"
 #include "report/visible.h"
@@ -16,9 +16,8 @@ void Tally::begin(const orchestrator::RunStarted& event, SteadyTime now) {
 }
 
 Running* Tally::find(uint32_t index) {
-  const auto found = std::find_if(running_.begin(), running_.end(),
-                                  [&](const Running& running) { return running.index == index; });
-  return found == running_.end() ? nullptr : &*found;
+  const auto found = places_.find(index);
+  return found == places_.end() ? nullptr : &*found->second;
 }
 
 void Tally::started(const orchestrator::InstanceStarted& event, SteadyTime now) {
@@ -29,6 +28,7 @@ void Tally::started(const orchestrator::InstanceStarted& event, SteadyTime now) 
     return;
   }
   running_.push_back({event.index, event.attempt, now, {}, {}});
+  places_.emplace(event.index, std::prev(running_.end()));
 }
 
 void Tally::attempt_failed(const orchestrator::AttemptFailed& event, SteadyTime now) {
@@ -45,7 +45,10 @@ void Tally::progress(const orchestrator::Progress& event) {
 }
 
 const Failure* Tally::finished(const orchestrator::InstanceFinished& event) {
-  if (const Running* ended = find(event.index)) running_.erase(running_.begin() + (ended - running_.data()));
+  if (const auto ended = places_.find(event.index); ended != places_.end()) {
+    running_.erase(ended->second);
+    places_.erase(ended);
+  }
   ++done_;
   ++counts_[event.result];
   if (!is_failure(event.result)) return nullptr;

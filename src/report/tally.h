@@ -4,8 +4,10 @@
 
 #include <array>
 #include <cstdint>
+#include <list>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -67,7 +69,7 @@ class Tally {
   SteadyTime since() const { return since_; }
   const Counts& counts() const { return counts_; }
   /// In order of their start: the longest first.
-  const std::vector<Running>& running() const { return running_; }
+  const std::list<Running>& running() const { return running_; }
   const std::vector<Failure>& failures() const { return failures_; }
   /// Errors of the run itself, such as a full disk.
   const Errors& run_errors() const { return run_errors_; }
@@ -85,7 +87,9 @@ class Tally {
   SteadyTime since_{};
   uint32_t done_ = 0;
   Counts counts_;
-  std::vector<Running> running_;
+  // An end is told when it is durable: with a slow disk there are many more here than run at once.
+  std::list<Running> running_;
+  std::unordered_map<uint32_t, std::list<Running>::iterator> places_;
   std::vector<Failure> failures_;
   Errors run_errors_;
 };

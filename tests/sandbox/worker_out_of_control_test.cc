@@ -64,15 +64,15 @@ TEST(WorkerOutOfControl, FailsItsInstanceAndNothingElse) {
 }
 
 TEST(WorkerOutOfControl, ASecondEndEndsTheWorkerAndNotTheRun) {
-  // An instance of the same extension that waits in the same worker may fall with it; the next has another
-  // one.
+  // An instance of the same extension that waits in the same worker may fall with it; one that is ready only
+  // after something else ran has another one.
   const Tree tree;
   Project project;
   project.extension("attack", "");
   project.extension("quiet", "");
   project.write("p.yaml",
                 "p:\n  attack: [{name: twofold}, {name: next}, {name: last, depends_on: [quiet.b]}]\n"
-                "  quiet: [{name: a}, {name: b, depends_on: [quiet.a]}]\n");
+                "  quiet: [{name: a, depends_on: [attack.twofold]}, {name: b, depends_on: [quiet.a]}]\n");
   auto options = project.command({"run", "p.yaml", "--format", "json"});
   options.argv[0] = tree.path() / "bin/pangeo-forge";
   Leftovers leftovers;
