@@ -44,6 +44,7 @@ struct Arguments {
   std::string affected;
   bool force = false;
   bool resume = false;
+  bool abandon_cleanups = false;
   bool dry_run = false;
   bool exit_code = false;
   std::string plan_out;  // preview: where its plan is kept; empty: nowhere

@@ -42,6 +42,9 @@ constexpr OptionSpec kAffected = {
     "",         false, "HEAD"};
 constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", ""};
 constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
+constexpr OptionSpec kAbandonCleanups = {
+    "abandon-cleanups", 0, "", "Give up cleanups that dead runs owe, where FILE has the instance no more",
+    ""};
 constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
 constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
 constexpr OptionSpec kOut = {"out", 0, "PLAN", "Keep the plan in the file PLAN, for run --plan", ""};
@@ -69,9 +72,11 @@ constexpr const OptionSpec* kRefreshOptions[] = {
     &kOnly,   &kSkip,     &kFrom,    &kUntil, &kAffected, &kMaxParallel, &kExtensions, &kStateDir,
     &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose,  &kQuiet,       &kLogLevel,   &kHelp};
 constexpr const OptionSpec* kRunOptions[] = {
-    &kOnly,     &kSkip,       &kFrom,     &kUntil,   &kAffected, &kForce,    &kResume, &kDryRun,
-    &kPlan,     &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,  &kVar,    &kMaxParallel,
-    &kFailFast, &kReport,     &kMetrics,  &kVerbose, &kQuiet,    &kLogLevel, &kHelp};
+    &kOnly,    &kSkip,       &kFrom,        &kUntil,           &kAffected,
+    &kForce,   &kResume,     &kDryRun,      &kAbandonCleanups, &kYes,
+    &kPlan,    &kExtensions, &kStateDir,    &kFormat,          &kPipeline,
+    &kProfile, &kVar,        &kMaxParallel, &kFailFast,        &kReport,
+    &kMetrics, &kVerbose,    &kQuiet,       &kLogLevel,        &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
                                               &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,

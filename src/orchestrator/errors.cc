@@ -23,4 +23,13 @@ Error pipeline_deadline(Milliseconds deadline) {
   return error;
 }
 
+Error program_interrupted() {
+  Error error;
+  error.code = "job.cancelled";
+  error.message = "cancelled: a program of this attempt was interrupted, and did not end with status 0";
+  error.hint = "go on with `run --resume`";
+  error.retryable = false;
+  return error;
+}
+
 }  // namespace pf::orchestrator

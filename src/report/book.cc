@@ -62,7 +62,7 @@ void Bookkeeper::on(const InstanceStarted& event) {
 void Bookkeeper::on(const AttemptFailed& event) {
   Story& one = story(event.index);
   if (!one.spans.empty()) {
-    one.spans.back().end = since_start(event.time);
+    one.spans.back().end = std::max(since_start(event.time), one.spans.back().begin);
     one.spans.back().failed = true;
   }
   one.attempt_errors.push_back(*event.error);
@@ -83,7 +83,7 @@ void Bookkeeper::on(const InstanceFinished& event) {
   one.work_folder = event.work_folder;
   if (event.error != nullptr) one.error = *event.error;
   if (!one.spans.empty() && one.spans.back().end < 0) {
-    one.spans.back().end = since_start(event.time);
+    one.spans.back().end = std::max(since_start(event.time), one.spans.back().begin);
     one.spans.back().failed = is_failure(event.result);
   }
   if (event.outputs.size() > 1) {

@@ -43,7 +43,7 @@ Counts counts_of(const Status& status) {
 }
 
 Milliseconds duration_of(const state::RunRecord& run) {
-  return std::chrono::duration_cast<Milliseconds>(run.finished - run.started);
+  return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(run.finished - run.started));
 }
 
 Milliseconds since(WallTime time, WallTime now) {

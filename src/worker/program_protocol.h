@@ -15,6 +15,7 @@ struct ShimRequest {
     run = 1,        // with four descriptors: a memory file with a ProgramSpec, and the program's 0, 1 and 2
     terminate = 2,  // SIGTERM to the program's process group
     kill = 3,       // SIGKILL to the program and all that descends from it
+    interrupt = 4,  // SIGINT to the program's process group
   } kind = Kind::kill;
 };
 inline constexpr int kProgramFds = 4;

@@ -58,6 +58,8 @@ class Programs {
   virtual ~Programs() = default;
   /// The program's number, for the others.
   virtual uint64_t start(Program program, Output output, Ended ended) = 0;
+  /// SIGINT, or else SIGTERM, to its process group. It ends when it likes. Of an unknown one: nothing.
+  virtual void signal(uint64_t program, int number) = 0;
   /// SIGKILL to it and all that descends from it. It ends as always. Of an unknown one: nothing.
   virtual void kill(uint64_t program) = 0;
   /// The same, and nothing of it is told any more.

@@ -243,6 +243,9 @@ class Shim {
       case ShimRequest::Kind::terminate:
         if (program_ > 0) kill(-program_, SIGTERM);
         return true;
+      case ShimRequest::Kind::interrupt:
+        if (program_ > 0) kill(-program_, SIGINT);
+        return true;
       case ShimRequest::Kind::kill:
         if (program_ > 0) {
           if (scoped_)
