@@ -25,6 +25,7 @@
 #include "services/download.h"
 #include "services/files.h"
 #include "services/http.h"
+#include "services/usage.h"
 
 namespace pf::api {
 
@@ -121,6 +122,7 @@ class Attempt {
   std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
   Reads reads;
+  const std::shared_ptr<services::Usage> usage = std::make_shared<services::Usage>();
   std::map<std::string, std::string> programs;  // that were run before: their files by name
 
  private:

@@ -40,6 +40,8 @@ class SessionImpl final : public Session {
 
   std::string reads() const override { return attempt_->reads.items(attempt_->hall.secrets.mask()); }
 
+  const services::Usage& usage() const override { return *attempt_->usage; }
+
   // An answer may destroy this session: nothing of it is touched afterwards.
   void call(int number, std::string_view encoded, Answer answer, uint32_t request) override {
     const auto all = registry::calls();

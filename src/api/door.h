@@ -17,7 +17,8 @@
 
 namespace pf::services {
 class IoRunner;
-}
+class Usage;
+}  // namespace pf::services
 namespace pf::worker {
 class Programs;
 }
@@ -109,6 +110,8 @@ class Session {
   virtual Interrupted interrupted() const = 0;
   /// What the calls read so far: JSON objects with commas between them; see api/reads.h.
   virtual std::string reads() const = 0;
+  /// What the calls used so far; valid as long as the session.
+  virtual const services::Usage& usage() const = 0;
 };
 
 class Door {

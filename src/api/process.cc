@@ -348,6 +348,7 @@ class Running : public std::enable_shared_from_this<Running> {
 
   void ended(worker::ProgramEnd end) {
     if ((interrupted_ || terminated_) && (end.error || end.status != 0)) attempt_->interrupted.broke = true;
+    end.count(*attempt_->usage);
     attempt_->forget(close_);
     guard_.reset();
     for (int stream : {1, 2}) {

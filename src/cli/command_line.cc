@@ -255,6 +255,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");
   arguments.show_secrets = flag("show-secrets");
+  arguments.results = flag("results");
   arguments.yes = flag("yes");
   arguments.fail_fast = flag("fail-fast");
   for (auto& [name, list] : {std::pair("only", &arguments.only), std::pair("skip", &arguments.skip),

@@ -33,6 +33,7 @@ struct Arguments {
   bool reads = false;
   bool follow = false;
   bool show_secrets = false;
+  bool results = false;
   bool yes = false;
   uint32_t attempt = 0;               // 0: all
   std::optional<uint32_t> limit;      // --limit

@@ -97,6 +97,7 @@ class Session {
 std::string Session::details(uint32_t refused) const {
   Json out = {{"command", options_.command}, {"refused_calls", refused}};
   out["sandbox"] = supervisor_ ? supervisor_->sandbox() : Json();
+  out["max_parallel"] = options_.max_parallel != 0 ? options_.max_parallel : project_->pipeline->max_parallel;
   if (!abandoned_.empty()) out["abandoned_cleanups"] = abandoned_;
   if (!due_again_.empty()) out["due_again"] = due_again_;
   if (Json selection = selection_to_json(selection_); !selection.is_null())

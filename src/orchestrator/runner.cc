@@ -30,7 +30,8 @@ Runner::Runner(RunnerParts parts)
       const auto version = parts_.tools->find(tool.probe);
       if (version == parts_.tools->end()) continue;
       if (!section.reads.empty()) section.reads += ',';
-      section.reads += to_json_text({{"what", "tool"}, {"name", tool.name}, {"version", version->second}});
+      section.reads +=
+          to_json_text({{"what", "tool"}, {"name", tool_key(tool)}, {"version", version->second}});
     }
   }
   std::error_code code;
@@ -332,6 +333,10 @@ void Runner::durable(uint32_t instance) {
   event.blocked_by = record.blocked_by;
   event.cpu_us = record.cpu_us;
   event.peak_bytes = record.peak_bytes;
+  if (const auto io = used_io_.find(instance); io != used_io_.end()) {
+    event.read_bytes = io->second.read_bytes;
+    event.write_bytes = io->second.write_bytes;
+  }
   if (record.result == InstanceResult::cached) {
     event.cached_at = record.started + record.duration;
     event.duration = Milliseconds(0);

@@ -158,6 +158,7 @@ class Runner final : private Scheduler::Actions,
     SteadyTime since{};
     uint64_t cpu_us = 0;
     uint64_t peak_bytes = 0;
+    uint64_t read_bytes = 0, write_bytes = 0;
   };
   // The destruction of what a failed instance may have made (on_failure: destroy).
   struct Undoing {
@@ -321,7 +322,11 @@ class Runner final : private Scheduler::Actions,
   std::map<uint32_t, Undoing> undoings_;
   std::unordered_map<uint32_t, Failure> failures_;
   std::vector<Timing> timing_;
-  std::vector<state::InstanceRecord> records_;      // filled when concluded
+  std::vector<state::InstanceRecord> records_;  // filled when concluded
+  struct Io {
+    uint64_t read_bytes = 0, write_bytes = 0;
+  };
+  std::unordered_map<uint32_t, Io> used_io_;        // of those that read or wrote, over all attempts
   std::unordered_map<uint32_t, Error> errors_;      // of concluded instances, until they are reported
   std::unordered_map<uint32_t, std::string> whys_;  // likewise
   std::unordered_map<uint32_t, Json> decoded_;      // outputs that somebody refers to

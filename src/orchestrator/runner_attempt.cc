@@ -7,6 +7,7 @@
 #include "extension/grants.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/runner.h"
+#include "services/usage.h"
 
 namespace pf::orchestrator {
 namespace {
@@ -163,11 +164,22 @@ void Runner::attempt_done(uint32_t instance, Done done) {
       done.error = program_interrupted();
     }
   }
+  if (attempt.session) {
+    const services::Usage& usage = attempt.session->usage();
+    done.cpu_us += usage.cpu_us();
+    done.peak_bytes = std::max(done.peak_bytes, usage.peak_bytes());
+    attempt.read_bytes = usage.read_bytes();
+    attempt.write_bytes = usage.write_bytes();
+  }
   attempt.session.reset();
   const auto& kept = attempt.from.kept.empty() ? attempt.from.making.to_keep() : attempt.from.kept;
   made_of_[instance] = {kept, context_of(instance)};
   records_[instance].cpu_us += done.cpu_us;
   records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);
+  if (attempt.read_bytes + attempt.write_bytes > 0) {
+    used_io_[instance].read_bytes += attempt.read_bytes;
+    used_io_[instance].write_bytes += attempt.write_bytes;
+  }
   attempt.cpu_us = done.cpu_us;
   attempt.peak_bytes = done.peak_bytes;
   if (done.status != Done::Status::succeeded) {
@@ -333,7 +345,9 @@ void Runner::attempt_succeeded(uint32_t instance, std::string outputs) {
     records_[instance].outputs = std::move(kept);
   }
   Attempt attempt = take_attempt(instance);
-  if (attempt.number > 1) journal_attempt(instance, attempt, InstanceResult::succeeded, {}, {});
+  // The instance's own end tells of a single attempt, but not what it read and wrote.
+  if (attempt.number > 1 || attempt.read_bytes + attempt.write_bytes > 0)
+    journal_attempt(instance, attempt, InstanceResult::succeeded, {}, {});
   // A hook after it may still make it a failure, and then it may have to be destroyed.
   if (hooks_ && pipeline_.settings[pipeline_.instances[instance].settings].destroy_failed &&
       hooks_->any(pipeline::HookStage::after_instance, instance)) {
@@ -376,6 +390,8 @@ void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, Instance
   }
   end.cpu_us = attempt.cpu_us;
   end.peak_bytes = attempt.peak_bytes;
+  end.read_bytes = attempt.read_bytes;
+  end.write_bytes = attempt.write_bytes;
   if (!error.code.empty()) end.error = error_to_json(shown(error));
   parts_.writer.end_attempt(std::move(end), std::move(on_durable));
 }

@@ -75,6 +75,8 @@ void Bookkeeper::on(const InstanceFinished& event) {
   one.duration = event.duration;
   one.cpu_us = event.cpu_us;
   one.peak_bytes = event.peak_bytes;
+  one.read_bytes = event.read_bytes;
+  one.write_bytes = event.write_bytes;
   one.cached_at = event.cached_at;
   if (!event.why.empty()) one.why = event.why.substr(0, kMostText);
   one.blocked_by = event.blocked_by;

@@ -199,6 +199,8 @@ void ShimPrograms::take(const std::shared_ptr<Shim>& shim) {
       run->end.left = report.left;
       run->end.cpu_us = report.cpu_us;
       run->end.max_rss = report.max_rss;
+      run->end.read_bytes = report.read_bytes;
+      run->end.write_bytes = report.write_bytes;
     }
     release(shim);
     ended(run);

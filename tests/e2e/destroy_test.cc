@@ -188,6 +188,27 @@ TEST(Destroy, OnFailureDestroysWhatAHookFailed) {
   EXPECT_FALSE(std::filesystem::exists(project.path() / ".pangeo-forge/pulumi/.pulumi/stacks/p/p-a.json"));
 }
 
+TEST(Destroy, AsksNoHooks) {
+  Project project;
+  project.extension("t", execute("outputs.x = 1"));
+  const std::string instances = "  t: [{name: a}]\n";
+  project.write("p.yaml", "p:\n" + instances);
+  EXPECT_EQ(project.forge({"run", "p.yaml"}).code, 0);
+  project.write("no.lua", "return function(event) error('no ' .. event.stage) end\n");
+  std::string hooks = "  core:\n    hooks:\n";
+  for (const char* stage :
+       {"before_pipeline", "after_plan", "before_instance", "after_instance", "after_pipeline"})
+    hooks += std::string("      ") + stage + ": no.lua\n";
+  project.write("p.yaml", "p:\n" + hooks + instances);
+  const auto refused = project.forge({"run", "p.yaml", "--force"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.out.find("no before_pipeline"), std::string::npos) << refused.out;
+  const auto refreshed = project.forge({"refresh", "p.yaml"});
+  EXPECT_EQ(refreshed.code, 0) << refreshed.out << refreshed.err;
+  const auto destroyed = project.forge({"destroy", "p.yaml", "--yes"});
+  EXPECT_EQ(destroyed.code, 0) << destroyed.out << destroyed.err;
+}
+
 TEST(Refresh, LetsEachLookAgainAndKeepsOutputs) {
   const Project project;
   write(project);
