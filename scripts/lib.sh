@@ -11,7 +11,7 @@ build_packages=(
   libgmock-dev libasio-dev libcli11-dev libre2-dev libexpected-dev libsqlite3-dev libssl-dev libseccomp-dev zlib1g-dev
   libgit2-dev libarchive-dev libssh-dev
 )
-test_packages=(nginx-light tinyproxy-bin git make procps python3-venv fcgiwrap openssh-server openssl)
+test_packages=(graphviz nginx-light tinyproxy-bin git make procps python3-venv fcgiwrap openssh-server openssl)
 check_packages=(clang-format-14 lua-check shellcheck git)
 tidy_packages=(clang-tidy-14 git)
 fuzz_packages=(clang-14 libclang-rt-14-dev)

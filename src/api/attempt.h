@@ -25,6 +25,7 @@
 #include "services/download.h"
 #include "services/files.h"
 #include "services/http.h"
+#include "services/usage.h"
 
 namespace pf::api {
 
@@ -101,11 +102,14 @@ class Attempt {
   bool may_log(size_t bytes);
   /// Ends the session: cancels what is under way.
   void close();
-  /// What close(), or cancel() of that request, has to do for something under way; forget() it when that has
-  /// ended.
-  uint64_t on_close(std::function<void()> cancel, uint32_t request = 0);
-  void forget(uint64_t id) { cancels_.erase(id); }
+  /// What close(), or cancel() of that request, has to do for something under way, and of a program, how it
+  /// gets a signal; forget() it when that has ended.
+  uint64_t on_close(std::function<void()> cancel, uint32_t request = 0,
+                    std::function<void(int signal)> interrupt = {});
+  void forget(uint64_t id);
   bool cancel(uint32_t request);
+  /// See Session::interrupt.
+  bool interrupt(int signal, std::function<void()> ended);
 
   /// The work folder, made when first asked for, with an empty tmp/. Called on the pool's threads.
   Result<const services::Folder*> work();
@@ -113,18 +117,24 @@ class Attempt {
   Hall& hall;
   const Caller caller;
   bool open = true;
+  Session::Interrupted interrupted;
   std::atomic<bool> stop{false};                // read by the pool's threads
   std::shared_ptr<Streams> streams;             // of process.start, once there was one
   std::optional<std::vector<HostGrant>> hosts;  // the `http` grants, once they were needed
   Reads reads;
+  const std::shared_ptr<services::Usage> usage = std::make_shared<services::Usage>();
   std::map<std::string, std::string> programs;  // that were run before: their files by name
 
  private:
+  bool runs_programs() const;
+
   uint64_t logged_ = 0;
   struct UnderWay {
     uint32_t request = 0;
     std::function<void()> cancel;
+    std::function<void(int signal)> interrupt;  // of programs
   };
+  std::function<void()> programs_ended_;
   std::map<uint64_t, UnderWay> cancels_;
   uint64_t next_cancel_ = 1;
   std::mutex work_mutex_;  // guards work_

@@ -40,6 +40,8 @@ class SessionImpl final : public Session {
 
   std::string reads() const override { return attempt_->reads.items(attempt_->hall.secrets.mask()); }
 
+  const services::Usage& usage() const override { return *attempt_->usage; }
+
   // An answer may destroy this session: nothing of it is touched afterwards.
   void call(int number, std::string_view encoded, Answer answer, uint32_t request) override {
     const auto all = registry::calls();
@@ -62,6 +64,10 @@ class SessionImpl final : public Session {
   }
 
   bool cancel(uint32_t request) override { return attempt_->cancel(request); }
+  bool interrupt(int signal, std::function<void()> ended) override {
+    return attempt_->interrupt(signal, std::move(ended));
+  }
+  Interrupted interrupted() const override { return attempt_->interrupted; }
 
  private:
   std::shared_ptr<Attempt> attempt_;
@@ -189,15 +195,38 @@ void Attempt::close() {
   open = false;
   stop = true;
   const auto ended = std::move(streams);  // they hold us
+  programs_ended_ = nullptr;
   auto cancels = std::move(cancels_);
   cancels_.clear();
   for (auto& [id, under_way] : cancels) under_way.cancel();
 }
 
-uint64_t Attempt::on_close(std::function<void()> cancel, uint32_t request) {
+uint64_t Attempt::on_close(std::function<void()> cancel, uint32_t request,
+                           std::function<void(int signal)> interrupt) {
   const uint64_t id = next_cancel_++;
-  cancels_.emplace(id, UnderWay{request, std::move(cancel)});
+  cancels_.emplace(id, UnderWay{request, std::move(cancel), std::move(interrupt)});
   return id;
+}
+
+void Attempt::forget(uint64_t id) {
+  cancels_.erase(id);
+  if (!programs_ended_ || runs_programs()) return;
+  asio::post(hall.loop, std::exchange(programs_ended_, nullptr));
+}
+
+bool Attempt::runs_programs() const {
+  return std::any_of(cancels_.begin(), cancels_.end(),
+                     [](const auto& entry) { return entry.second.interrupt != nullptr; });
+}
+
+bool Attempt::interrupt(int signal, std::function<void()> ended) {
+  if (!runs_programs()) return false;
+  if (ended) programs_ended_ = std::move(ended);
+  interrupted.told = true;
+  for (auto& [id, under_way] : cancels_) {
+    if (under_way.interrupt) under_way.interrupt(signal);
+  }
+  return true;
 }
 
 bool Attempt::cancel(uint32_t request) {

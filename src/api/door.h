@@ -17,7 +17,8 @@
 
 namespace pf::services {
 class IoRunner;
-}
+class Usage;
+}  // namespace pf::services
 namespace pf::worker {
 class Programs;
 }
@@ -97,8 +98,20 @@ class Session {
   /// Ends what a call has under way: a request, a download, a program, a clone. True: it is ended, and its
   /// answer will not come. False: it ends, and answers, in its own time.
   virtual bool cancel(uint32_t request) = 0;
+  /// Sends SIGINT or SIGTERM to the programs that run (process.run, process.start), to each such a signal
+  /// once. False: none runs. True: `ended`, where there is one, is called later, when none runs any more; the
+  /// last one given counts.
+  virtual bool interrupt(int signal, std::function<void()> ended = {}) = 0;
+  /// What came of interrupt().
+  struct Interrupted {
+    bool told = false;   // a program was sent a signal
+    bool broke = false;  // and one of those has ended otherwise than with status 0
+  };
+  virtual Interrupted interrupted() const = 0;
   /// What the calls read so far: JSON objects with commas between them; see api/reads.h.
   virtual std::string reads() const = 0;
+  /// What the calls used so far; valid as long as the session.
+  virtual const services::Usage& usage() const = 0;
 };
 
 class Door {

@@ -315,6 +315,7 @@ void start(std::shared_ptr<Fetch> fetch, size_t parallel) {
                                   uint64_t done, std::optional<uint64_t> total) {
       if (auto live = fetch.lock()) tell(*live, path, done, total);
     };
+    wanted.request.usage = fetch->attempt->usage;
     requests.push_back(std::move(wanted.request));
   }
   auto cancel_id = std::make_shared<uint64_t>(0);

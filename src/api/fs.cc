@@ -34,6 +34,7 @@ class Found {
     (*this)("file", std::move(*version));
     return {};
   }
+  services::Usage& usage() const { return *attempt_->usage; }
   /// The path is the attempt's own where the call succeeded.
   Result<std::string> own(Result<std::string> answer) const {
     if (answer && !work_) attempt_->reads.wrote(path_);
@@ -171,6 +172,7 @@ void read(Request request) {
   run_one(std::move(request), Permission::read, [](OpenPlace& at, services::Stop, const Found& found) {
     return answer_with(at.folder.read(at.path), [&](const std::string& text) {
       found("file", text_version(text));
+      found.usage().read(text.size());
       std::string out;
       cbor::Writer(out).text_or_bytes(text);
       return out;
@@ -182,7 +184,9 @@ void write(Request request) {
   std::string text(request.arguments.text(1));
   run_one(std::move(request), Permission::write,
           [text = std::move(text)](OpenPlace& at, services::Stop, const Found& found) {
-            return found.own(answer_nothing(at.folder.write(at.path, text)));
+            auto written = at.folder.write(at.path, text);
+            if (written) found.usage().write(text.size());
+            return found.own(answer_nothing(written));
           });
 }
 
@@ -193,7 +197,9 @@ void append(Request request) {
                                    const Found& found) -> Result<std::string> {
             // What was there before stays in the file.
             if (auto noted = found.content(at, stop); !noted) return tl::unexpected(noted.error());
-            return found.own(answer_nothing(at.folder.append(at.path, text)));
+            auto written = at.folder.append(at.path, text);
+            if (written) found.usage().write(text.size());
+            return found.own(answer_nothing(written));
           });
 }
 
@@ -320,9 +326,16 @@ void run_two(Request request, bool moves) {
         OpenPlace& a = places[0];
         OpenPlace& b = places[1];
         if (auto noted = found.content(a, stop); !noted) return tl::unexpected(noted.error());
-        auto done = made.own(answer_nothing(moves ? Folder::move(a.folder, a.path, b.folder, b.path, stop)
-                                                  : Folder::copy(a.folder, a.path, b.folder, b.path, stop)));
-        return moves ? found.own(std::move(done)) : std::move(done);
+        if (moves) {
+          auto moved = answer_nothing(Folder::move(a.folder, a.path, b.folder, b.path, stop));
+          return found.own(made.own(std::move(moved)));
+        }
+        return made.own(
+            answer_with(Folder::copy(a.folder, a.path, b.folder, b.path, stop), [&](uint64_t size) {
+              made.usage().read(size);
+              made.usage().write(size);
+              return nothing();
+            }));
       });
 }
 

@@ -91,12 +91,12 @@ Result<void> open_files(Exchange& x) {
       else
         pieces.emplace_back(std::move(files[std::get<size_t>(piece)]));
     }
-    x.asked.request.source = std::make_shared<services::PiecesBody>(std::move(pieces));
+    x.asked.request.source = std::make_shared<services::PiecesBody>(std::move(pieces), x.attempt->usage);
   }
   if (x.asked.to_file) {
     auto target = target_of(*x.attempt, *x.asked.to_file);
     if (!target) return tl::unexpected(target.error());
-    x.file = std::make_shared<services::FileSink>(std::move(*target));
+    x.file = std::make_shared<services::FileSink>(std::move(*target), x.attempt->usage);
     x.asked.request.sink = x.file;
     x.asked.request.bulk = true;
   }
@@ -112,6 +112,7 @@ void send(const std::shared_ptr<Exchange>& x) {
   auto cancel_id = std::make_shared<uint64_t>(0);
   const std::string method = x->asked.request.method;
   attempt.reads.add("http", method + " " + audited(x->asked.request.url), std::nullopt);
+  x->asked.request.usage = attempt.usage;
   const uint64_t id = http.submit(
       std::move(x->asked.request), [check](const Url& url, int hop) { return (*check)(url, hop); },
       [x, check, cancel_id, method,

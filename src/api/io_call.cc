@@ -285,6 +285,7 @@ void start(const Held& held, Result<services::io::Request> request) {
   job.write = held->folders.writes;
   job.network = held->plan.network;
   job.timeout = held->plan.timeout;
+  job.usage = attempt.usage;
   services::IoRunner& runner = *attempt.hall.io;
   auto cancel_id = std::make_shared<uint64_t>(0);
   const uint64_t id = runner.run(

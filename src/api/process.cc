@@ -285,7 +285,8 @@ class Running : public std::enable_shared_from_this<Running> {
         std::move(asked_.program),
         [self](int stream, std::string_view bytes) { self->output(stream, bytes); },
         [self](worker::ProgramEnd end) { self->ended(std::move(end)); });
-    close_ = attempt_->on_close([self] { self->close(); }, number_);
+    close_ = attempt_->on_close([self] { self->close(); }, number_,
+                                [self](int signal) { self->interrupt(signal); });
   }
   /// The answer that waits for the end; or lines are kept for read().
   void answer_at_end(Session::Answer answer, uint32_t number) {
@@ -312,6 +313,11 @@ class Running : public std::enable_shared_from_this<Running> {
     answer_ = nullptr;
     attempt_->hall.programs->drop(program_);
     guard_.reset();
+  }
+
+  void interrupt(int signal) {
+    bool& had = signal == SIGINT ? interrupted_ : terminated_;
+    if (!std::exchange(had, true)) attempt_->hall.programs->signal(program_, signal);
   }
 
   void output(int stream, std::string_view bytes) {
@@ -341,6 +347,8 @@ class Running : public std::enable_shared_from_this<Running> {
   }
 
   void ended(worker::ProgramEnd end) {
+    end.count(*attempt_->usage);
+    if ((interrupted_ || terminated_) && (end.error || end.status != 0)) attempt_->interrupted.broke = true;
     attempt_->forget(close_);
     guard_.reset();
     for (int stream : {1, 2}) {
@@ -420,7 +428,8 @@ class Running : public std::enable_shared_from_this<Running> {
   asio::executor_work_guard<asio::io_context::executor_type> guard_;
   uint64_t program_ = 0;
   uint64_t close_ = 0;
-  uint32_t number_ = 0;  // the caller's, of a call that waits for the end
+  uint32_t number_ = 0;                            // the caller's, of a call that waits for the end
+  bool interrupted_ = false, terminated_ = false;  // it was sent SIGINT, SIGTERM
   bool streaming_ = false;
   bool told_ = false;
   std::string parts_[2];  // lines that have no end yet

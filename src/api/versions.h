@@ -23,7 +23,7 @@ class Versions {
   /// `skip` is a folder (the state folder) that does not count in a folder which holds it.
   Versions(Secrets& secrets, std::filesystem::path skip) : secrets_(secrets), skip_(std::move(skip)) {}
 
-  /// Versions of declared tools, by name: what probe_tools found.
+  /// Versions of declared tools, by tool_key() of the orchestrator: what probe_tools found.
   void set_tool(std::string name, std::string version) { tools_[std::move(name)] = std::move(version); }
 
   /// The version that a read of `what` and `name` (see Reads) would record now; `was` is what it recorded.

@@ -76,7 +76,8 @@ std::optional<Milliseconds> parse_duration(std::string_view text) {
 
 std::string format_duration(Milliseconds duration) {
   char text[48];
-  const auto ms = duration.count();
+  // A wall clock that was set back between two looks at it.
+  const auto ms = std::max<int64_t>(duration.count(), 0);
   if (ms < 1000) {
     std::snprintf(text, sizeof text, "%lldms", static_cast<long long>(ms));
   } else if (ms < 60000) {

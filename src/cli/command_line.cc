@@ -255,6 +255,7 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");
   arguments.show_secrets = flag("show-secrets");
+  arguments.results = flag("results");
   arguments.yes = flag("yes");
   arguments.fail_fast = flag("fail-fast");
   for (auto& [name, list] : {std::pair("only", &arguments.only), std::pair("skip", &arguments.skip),
@@ -264,12 +265,29 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   arguments.affected = value("affected");
   arguments.force = flag("force");
   arguments.resume = flag("resume");
+  arguments.abandon_cleanups = flag("abandon-cleanups");
   arguments.dry_run = flag("dry-run");
   arguments.exit_code = flag("exit-code");
   arguments.orphans = flag("orphans");
   if (arguments.resume && arguments.force) {
     return tl::unexpected(usage("value", "--resume and --force are both given",
                                 "--resume repeats nothing that has succeeded, --force repeats all of it"));
+  }
+  // What is typed and would have no effect.
+  const auto typed = [&](const char* name) {
+    const auto found = given.find(name);
+    return found != given.end() && found->second.typed;
+  };
+  for (const char* other : {"resume", "dry-run"}) {
+    if (arguments.abandon_cleanups && flag(other) && typed("abandon-cleanups") && typed(other)) {
+      return tl::unexpected(usage("value",
+                                  "--abandon-cleanups and --" + std::string(other) + " are both given",
+                                  "only a run that begins anew makes up for cleanups, or gives them up"));
+    }
+  }
+  if (arguments.command == Command::run && typed("yes") && !arguments.abandon_cleanups) {
+    return tl::unexpected(
+        usage("value", "--yes is given, and there is nothing that `run` would ask", "leave it out"));
   }
   arguments.verbose = flag("verbose");
   arguments.quiet = flag("quiet");

@@ -33,6 +33,7 @@ struct Arguments {
   bool reads = false;
   bool follow = false;
   bool show_secrets = false;
+  bool results = false;
   bool yes = false;
   uint32_t attempt = 0;               // 0: all
   std::optional<uint32_t> limit;      // --limit
@@ -43,6 +44,7 @@ struct Arguments {
   std::string affected;
   bool force = false;
   bool resume = false;
+  bool abandon_cleanups = false;
   bool dry_run = false;
   bool exit_code = false;
   std::string plan_out;  // preview: where its plan is kept; empty: nowhere

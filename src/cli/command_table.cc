@@ -15,6 +15,7 @@ constexpr OptionSpec kFormat = {"format", 0, "FORMAT", "Print text for people or
                                 "text|json"};
 constexpr OptionSpec kGraphFormat = {"format", 0, "FORMAT", "Print a tree, or mermaid, dot or json",
                                      "text|mermaid|dot|json"};
+constexpr OptionSpec kResults = {"results", 0, "", "Show what became of each instance in the last run", ""};
 constexpr OptionSpec kPipeline = {"pipeline", 0, "NAME", "The pipeline, where FILE holds several", ""};
 constexpr OptionSpec kProfile = {"profile", 0, "NAME", "The profile to merge over the pipeline", ""};
 constexpr OptionSpec kVar = {"var", 0, "NAME=VALUE", "Set a variable; VALUE is YAML (repeatable)", "", true};
@@ -41,6 +42,9 @@ constexpr OptionSpec kAffected = {
     "",         false, "HEAD"};
 constexpr OptionSpec kForce = {"force", 0, "", "Run also what has not changed", ""};
 constexpr OptionSpec kResume = {"resume", 0, "", "Go on with the last run, where it was interrupted", ""};
+constexpr OptionSpec kAbandonCleanups = {
+    "abandon-cleanups", 0, "", "Give up cleanups that dead runs owe, where FILE has the instance no more",
+    ""};
 constexpr OptionSpec kDryRun = {"dry-run", 0, "", "Say what would run, and why, as preview does", ""};
 constexpr OptionSpec kExitCode = {"exit-code", 0, "", "Exit with 2 while something would run", ""};
 constexpr OptionSpec kOut = {"out", 0, "PLAN", "Keep the plan in the file PLAN, for run --plan", ""};
@@ -68,9 +72,11 @@ constexpr const OptionSpec* kRefreshOptions[] = {
     &kOnly,   &kSkip,     &kFrom,    &kUntil, &kAffected, &kMaxParallel, &kExtensions, &kStateDir,
     &kFormat, &kPipeline, &kProfile, &kVar,   &kVerbose,  &kQuiet,       &kLogLevel,   &kHelp};
 constexpr const OptionSpec* kRunOptions[] = {
-    &kOnly,     &kSkip,       &kFrom,     &kUntil,   &kAffected, &kForce,    &kResume, &kDryRun,
-    &kPlan,     &kExtensions, &kStateDir, &kFormat,  &kPipeline, &kProfile,  &kVar,    &kMaxParallel,
-    &kFailFast, &kReport,     &kMetrics,  &kVerbose, &kQuiet,    &kLogLevel, &kHelp};
+    &kOnly,    &kSkip,       &kFrom,        &kUntil,           &kAffected,
+    &kForce,   &kResume,     &kDryRun,      &kAbandonCleanups, &kYes,
+    &kPlan,    &kExtensions, &kStateDir,    &kFormat,          &kPipeline,
+    &kProfile, &kVar,        &kMaxParallel, &kFailFast,        &kReport,
+    &kMetrics, &kVerbose,    &kQuiet,       &kLogLevel,        &kHelp};
 constexpr const OptionSpec* kFileOptions[] = {&kExtensions, &kStateDir, &kFormat, &kPipeline, &kProfile,
                                               &kVar,        &kVerbose,  &kQuiet,  &kLogLevel, &kHelp};
 constexpr const OptionSpec* kLogsOptions[] = {&kRun,        &kFollow,   &kAttempt, &kAudit,    &kReads,
@@ -85,8 +91,9 @@ constexpr const OptionSpec* kRunsListOptions[] = {&kLimit,    &kExtensions, &kSt
 constexpr const OptionSpec* kRunsPruneOptions[] = {&kKeep,   &kOlderThan, &kYes,     &kExtensions, &kStateDir,
                                                    &kFormat, &kPipeline,  &kProfile, &kVar,        &kVerbose,
                                                    &kQuiet,  &kLogLevel,  &kHelp};
-constexpr const OptionSpec* kGraphOptions[] = {&kExtensions, &kStateDir, &kGraphFormat, &kPipeline, &kProfile,
-                                               &kVar,        &kVerbose,  &kQuiet,       &kLogLevel, &kHelp};
+constexpr const OptionSpec* kGraphOptions[] = {&kResults,  &kExtensions, &kStateDir, &kGraphFormat,
+                                               &kPipeline, &kProfile,    &kVar,      &kVerbose,
+                                               &kQuiet,    &kLogLevel,   &kHelp};
 constexpr const OptionSpec* kExtensionOptions[] = {&kExtensions, &kFormat,   &kVerbose,
                                                    &kQuiet,      &kLogLevel, &kHelp};
 constexpr const OptionSpec* kVersionOptions[] = {&kFormat, &kVerbose, &kQuiet, &kLogLevel, &kHelp};
@@ -159,9 +166,10 @@ constexpr CommandSpec kCommands[] = {
     {Command::outputs,
      "outputs",
      "Show what the instances put out when they last succeeded",
-     "Secret outputs are shown as ***, unless --show-secrets is given and the passphrase is in\n"
-     "PANGEO_FORGE_PASSPHRASE, PULUMI_CONFIG_PASSPHRASE or the file that PULUMI_CONFIG_PASSPHRASE_FILE\n"
-     "names.",
+     "What is secret in outputs is shown as [secret], unless --show-secrets is given and the passphrase is\n"
+     "where core.secrets of FILE says, else in PANGEO_FORGE_PASSPHRASE, PULUMI_CONFIG_PASSPHRASE or the "
+     "file\n"
+     "that PULUMI_CONFIG_PASSPHRASE_FILE names.",
      {kFile, {"TYPE.NAME", Operand::address, false}},
      kOutputsOptions,
      "pangeo-forge outputs prod.yaml\n"
@@ -241,10 +249,11 @@ constexpr CommandSpec kCommands[] = {
     {Command::graph,
      "graph",
      "Show what waits for what",
-     "",
+     "With --results each instance has the result of the last run, as a word or a colour.",
      {kFile, kNone},
      kGraphOptions,
      "pangeo-forge graph prod.yaml\n"
+     "pangeo-forge graph prod.yaml --results --format mermaid\n"
      "pangeo-forge graph prod.yaml --format dot | dot -Tsvg > prod.svg"},
     {Command::config,
      "config",

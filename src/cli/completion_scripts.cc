@@ -33,6 +33,19 @@ bool takes_value(const OptionSpec& option) { return *option.value != '\0' && opt
 bool is_folder(const OptionSpec& option) { return option.value == std::string_view("DIR"); }
 bool is_file(const OptionSpec& option) { return std::string_view(option.value).substr(0, 4) == "FILE"; }
 
+bool is_run(const OptionSpec& option) { return option.value == std::string_view("RUN"); }
+
+// What says which pipeline and state are meant, and is passed on where a shell asks us for runs and
+// instances.
+constexpr std::string_view kSame[] = {"--state-dir", "--pipeline", "--profile"};
+
+// Runs, newest first, and instances, one a line, as the shells' functions of these names find them out.
+// `list` and `graph` write nothing; what they say when they fail is nobody's business here.
+constexpr std::string_view kAskRuns = "runs list \"$file\" --quiet --limit 50";
+constexpr std::string_view kAskInstances = "graph \"$file\" --format dot";
+// Of `  n0 [label="type.name",…];` the address, unless a shell would have to quote it.
+constexpr std::string_view kAddress = "s/^  n[0-9]* .label=\"\\([A-Za-z0-9._-]*\\)\".*/\\1/p";
+
 std::vector<std::string> flags_of(const CommandSpec& spec) {
   std::vector<std::string> out;
   for (const OptionSpec* option : spec.options) {
@@ -83,9 +96,16 @@ std::string bash_completion() {
       "  elif ((COMP_CWORD > 1)) && [[ ${COMP_WORDS[COMP_CWORD-1]} == \"=\" ]]; then "
       "previous=\"${COMP_WORDS[COMP_CWORD-2]}\"\n"
       "  elif ((COMP_CWORD > 0)); then previous=\"${COMP_WORDS[COMP_CWORD-1]}\"; fi\n"
-      "  local skip=0\n"
+      "  local skip=0 file=\"\" same=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    word=\"${COMP_WORDS[i]}\"\n"
+      "    case \"$word\" in\n"
+      "      " +
+      join(std::vector<std::string>(std::begin(kSame), std::end(kSame)), "|") +
+      ")\n"
+      "        if [[ ${COMP_WORDS[i+1]} == \"=\" ]]; then same+=(\"$word\" \"${COMP_WORDS[i+2]}\")\n"
+      "        else same+=(\"$word\" \"${COMP_WORDS[i+1]}\"); fi ;;\n"
+      "    esac\n"
       "    if ((skip)); then skip=0; continue; fi\n"
       "    case \"$word\" in\n"
       "      ";
@@ -110,10 +130,10 @@ std::string bash_completion() {
     }
   }
   out +=
-      "        else operands=$((operands + 1)); fi ;;\n"
+      "        else ((operands)) || file=\"$word\"; operands=$((operands + 1)); fi ;;\n"
       "    esac\n"
       "  done\n"
-      "  local words=\"\" files=\"\" folders=\"\" paths=\"\"\n"
+      "  local words=\"\" files=\"\" folders=\"\" paths=\"\" runs=\"\" instances=\"\"\n"
       "  case \"$command:$previous\" in\n";
   for (const auto& spec : commands()) {
     for (const OptionSpec* option : spec.options) {
@@ -125,6 +145,8 @@ std::string bash_completion() {
         out += "paths=1";
       else if (*option->choices != '\0')
         out += "words='" + join(choices_of(*option), " ") + "'";
+      else if (is_run(*option))
+        out += "runs=1";
       else
         out += "return";
       out += " ;;\n";
@@ -147,11 +169,27 @@ std::string bash_completion() {
     if (spec.operands[0].kind == Operand::shell) {
       out += "          elif ((operands == 0)); then words='bash zsh fish'\n";
     }
+    for (size_t i = 1; i < std::size(spec.operands); ++i) {
+      const Operand kind = spec.operands[i].kind;
+      if (kind != Operand::run && kind != Operand::address) continue;
+      out += "          elif ((operands == " + std::to_string(i) + ")); then " +
+             (kind == Operand::run ? "runs=1" : "instances=1") + "\n";
+    }
     out += "          fi ;;\n";
   }
   out +=
       "      esac ;;\n"
       "  esac\n"
+      "  file=\"${file/#\\~\\//$HOME/}\"\n"
+      "  if [[ -n $runs ]]; then\n"
+      "    words=$(\"${COMP_WORDS[0]}\" " +
+      std::string(kAskRuns) +
+      " \"${same[@]}\" 2>/dev/null | cut -d' ' -f1)\n"
+      "  elif [[ -n $instances ]]; then\n"
+      "    words=$(\"${COMP_WORDS[0]}\" " +
+      std::string(kAskInstances) + " \"${same[@]}\" 2>/dev/null | sed -n '" + std::string(kAddress) +
+      "')\n"
+      "  fi\n"
       "  local IFS=$'\\n'\n"
       "  if [[ -n $files ]]; then\n"
       "    COMPREPLY=($(compgen -f -X '!*.@(yaml|yml)' -- \"$current\") $(compgen -d -S / -- \"$current\"))\n"
@@ -178,6 +216,32 @@ std::string zsh_completion() {
   std::string out =
       "#compdef pangeo-forge\n"
       "# zsh completion for pangeo-forge\n"
+      "\n"
+      "# The first operand behind the command, and what says which state is meant.\n"
+      "_pangeo_forge_ask() {\n"
+      "  local i file='' same=()\n"
+      "  for ((i = 2; i < CURRENT; i++)); do\n"
+      "    case \"${words[i]}\" in\n"
+      "      --state-dir|--pipeline|--profile) same+=(\"${words[i]}\" \"${(Q)words[i+1]}\"); ((i++)) ;;\n"
+      "      --state-dir=*|--pipeline=*|--profile=*) same+=(\"${(Q)words[i]}\") ;;\n"
+      "      --*=*) ;;\n"
+      "      --extensions|--format|--var|--run|--attempt|--limit|--log-level) ((i++)) ;;\n"
+      "      -*) ;;\n"
+      "      *) file=\"${(Q)words[i]}\"; break ;;\n"
+      "    esac\n"
+      "  done\n"
+      "  [[ -n $file ]] || return\n"
+      "  case \"$1\" in\n"
+      "    runs) reply=(${(f)\"$(pangeo-forge " +
+      std::string(kAskRuns) +
+      " \"${same[@]}\" 2>/dev/null | cut -d' ' -f1)\"}) ;;\n"
+      "    *) reply=(${(f)\"$(pangeo-forge " +
+      std::string(kAskInstances) + " \"${same[@]}\" 2>/dev/null | sed -n '" + std::string(kAddress) +
+      "')\"}) ;;\n"
+      "  esac\n"
+      "}\n"
+      "_pangeo_forge_run_ids() { local -a reply; _pangeo_forge_ask runs; compadd -V runs -a reply }\n"
+      "_pangeo_forge_instances() { local -a reply; _pangeo_forge_ask instances; compadd -a reply }\n"
       "\n";
   const auto function_of = [](std::string_view words) {
     std::string name = "_pangeo_forge_";
@@ -198,6 +262,8 @@ std::string zsh_completion() {
           value += "_files";
         else if (*option->choices != '\0')
           value += "(" + join(choices_of(*option), " ") + ")";
+        else if (is_run(*option))
+          value += "_pangeo_forge_run_ids";
       }
       const std::string star = option->repeatable ? "*" : "";
       out += " \\\n    '" + star + name + (takes_value(*option) ? "=" : "") + text + value + "'";
@@ -209,6 +275,8 @@ std::string zsh_completion() {
       out += " \\\n    '" + std::to_string(++position) + (operand.required ? ":" : "::") + operand.name + ":";
       if (operand.kind == Operand::pipeline_file) out += "_files -g \"*.(yaml|yml)(-.)\"";
       if (operand.kind == Operand::shell) out += "(bash zsh fish)";
+      if (operand.kind == Operand::run) out += "_pangeo_forge_run_ids";
+      if (operand.kind == Operand::address) out += "_pangeo_forge_instances";
       out += "'";
     }
     out += "\n}\n\n";
@@ -248,6 +316,33 @@ std::string zsh_completion() {
 std::string fish_completion() {
   std::string out =
       "# fish completion for pangeo-forge\n"
+      "# The pipeline file of the line, and what says which state is meant.\n"
+      "function __pangeo_forge_ask\n"
+      "    set -l line (commandline -opc)\n"
+      "    set -l file\n"
+      "    set -l same\n"
+      "    for i in (seq (count $line))\n"
+      "        switch $line[$i]\n"
+      "            case '--state-dir=*' '--pipeline=*' '--profile=*'\n"
+      "                set -a same $line[$i]\n"
+      "            case --state-dir --pipeline --profile\n"
+      "                set -a same $line[$i] $line[(math $i + 1)]\n"
+      "            case '*.yaml' '*.yml'\n"
+      "                test -z \"$file\"; and set file $line[$i]\n"
+      "        end\n"
+      "    end\n"
+      "    test -n \"$file\"; or return\n"
+      "    switch $argv[1]\n"
+      "        case runs\n"
+      "            pangeo-forge " +
+      std::string(kAskRuns) +
+      " $same 2>/dev/null | cut -d' ' -f1\n"
+      "        case '*'\n"
+      "            pangeo-forge " +
+      std::string(kAskInstances) + " $same 2>/dev/null | sed -n '" + std::string(kAddress) +
+      "'\n"
+      "    end\n"
+      "end\n"
       "complete -c pangeo-forge -f\n";
   for (const auto& first : first_words()) {
     out += "complete -c pangeo-forge -n __fish_use_subcommand -a " + first + " -d '" +
@@ -273,6 +368,8 @@ std::string fish_completion() {
           out += " -a '(__fish_complete_directories)'";
         else if (*option->choices != '\0')
           out += " -a '" + join(choices_of(*option), " ") + "'";
+        else if (is_run(*option))
+          out += " -k -a '(__pangeo_forge_ask runs)'";
       }
       out += " -d '" + single(option->help) + "'\n";
     }
@@ -281,6 +378,12 @@ std::string fish_completion() {
     }
     if (spec.operands[0].kind == Operand::shell) {
       out += "complete -c pangeo-forge -n '" + condition + "' -a 'bash zsh fish'\n";
+    }
+    for (const OperandSpec& operand : spec.operands) {
+      if (operand.kind == Operand::run)
+        out += "complete -c pangeo-forge -n '" + condition + "' -k -a '(__pangeo_forge_ask runs)'\n";
+      if (operand.kind == Operand::address)
+        out += "complete -c pangeo-forge -n '" + condition + "' -a '(__pangeo_forge_ask instances)'\n";
     }
   }
   return out;

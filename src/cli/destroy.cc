@@ -1,6 +1,3 @@
-#include <unistd.h>
-
-#include <iostream>
 
 #include "cli/commands.h"
 #include "cli/project.h"
@@ -13,22 +10,19 @@ namespace {
 
 constexpr size_t kListed = 50;  // addresses that the question names
 
-bool confirmed(const std::vector<std::string>& addresses, std::string_view verb) {
+bool confirmed(const std::vector<std::string>& addresses) {
   std::string question;
   for (size_t i = 0; i < addresses.size() && i < kListed; ++i) {
     question += "  " + report::visible(addresses[i]) + '\n';
   }
   if (addresses.size() > kListed)
     question += "  and " + std::to_string(addresses.size() - kListed) + " more\n";
-  question += std::string(verb) + " " + (addresses.size() == 1 ? "it" : "them") + "? Only `yes` is taken: ";
-  std::cerr << question << std::flush;
-  std::string answer;
-  return std::getline(std::cin, answer) && answer == "yes";
+  return answers_yes(question + (addresses.size() == 1 ? "Destroy it" : "Destroy them"));
 }
 
 int tear_down(const Arguments& arguments, Screen& screen, state::RunKind kind) {
   const bool destroys = kind == state::RunKind::destroy;
-  if (!arguments.yes && destroys && (::isatty(0) != 1 || ::isatty(2) != 1)) {
+  if (!arguments.yes && destroys && !can_ask()) {
     return refuse(
         screen, arguments,
         pf::refuse("destroy.unconfirmed", "there is no terminal to ask on", "say --yes to go on without")
@@ -50,9 +44,7 @@ int tear_down(const Arguments& arguments, Screen& screen, state::RunKind kind) {
   options.max_parallel = arguments.max_parallel;
   options.command = arguments.line;
   if (destroys && !arguments.yes) {
-    options.confirm = [](const std::vector<std::string>& addresses) {
-      return confirmed(addresses, "Destroy");
-    };
+    options.confirm = confirmed;
   }
   const auto code = orchestrator::run(options, *observer);
   if (!code) return refuse(screen, arguments, code.error());

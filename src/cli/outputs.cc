@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/project.h"
+#include "orchestrator/keys.h"
 #include "report/listing.h"
 #include "report/visible.h"
 #include "state/store.h"
@@ -13,17 +14,26 @@ namespace pf::cli {
 namespace {
 
 // Puts the secrets back where there are any.
-Result<void> unseal(const Located& located, std::vector<state::InstanceRecord>& records) {
+tl::expected<void, Errors> unseal(const Arguments& arguments, const Located& located,
+                                  std::vector<state::InstanceRecord>& records) {
   const auto is_sealed = [](const state::InstanceRecord& record) { return !record.sealed.empty(); };
   if (std::none_of(records.begin(), records.end(), is_sealed)) return {};
-  const auto passphrase = state::passphrase_of_environment();
-  if (!passphrase) return tl::unexpected(passphrase.error());
+  // The file says where the passphrase comes from.
+  pipeline::LoadOptions load;
+  load.file = arguments.file;
+  load.pipeline = arguments.pipeline;
+  load.profile = arguments.profile;
+  load.variables = arguments.variables;
+  const auto pipeline = pipeline::load(load);
+  if (!pipeline) return tl::unexpected(pipeline.error());
+  const auto passphrase = orchestrator::Keeper::passphrase(**pipeline);
+  if (!passphrase) return tl::unexpected(Errors{passphrase.error()});
   const auto vault = state::Vault::open_existing(located.state_folder, *passphrase);
-  if (!vault) return tl::unexpected(vault.error());
+  if (!vault) return tl::unexpected(Errors{vault.error()});
   for (auto& record : records) {
     if (!is_sealed(record)) continue;
     auto plain = vault->unseal(record.sealed_as.empty() ? record.address : record.sealed_as, record.sealed);
-    if (!plain) return tl::unexpected(plain.error());
+    if (!plain) return tl::unexpected(Errors{plain.error()});
     record.outputs = std::move(*plain);
   }
   return {};
@@ -61,7 +71,8 @@ int outputs(const Arguments& arguments, Screen& screen) {
     }
   }
   if (arguments.show_secrets) {
-    if (auto done = unseal(*located, records); !done) return refuse(screen, arguments, done.error());
+    if (auto done = unseal(arguments, *located, records); !done)
+      return refuse(screen, arguments, done.error());
   }
   if (arguments.json()) {
     const auto written = report::write_outputs_json(screen.out, std::move(records));

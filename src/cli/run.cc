@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <iostream>
 #include <optional>
 
 #include "cli/commands.h"
@@ -15,6 +16,7 @@
 #include "report/metrics.h"
 #include "report/observer.h"
 #include "report/tee.h"
+#include "report/visible.h"
 
 namespace pf::cli {
 namespace {
@@ -66,18 +68,34 @@ report::ObserverOptions look_of(const Arguments& arguments, report::Mode mode) {
   return look;
 }
 
+bool may_give_up(const std::vector<std::string>& addresses) {
+  std::cerr << "Nothing will clean up any more what these should have:\n";
+  for (const auto& address : addresses) std::cerr << "  " << report::visible(address) << '\n';
+  std::cerr << "Give up? Only `yes` is taken: " << std::flush;
+  std::string answer;
+  return std::getline(std::cin, answer) && answer == "yes";
+}
+
 }  // namespace
 
 int run(const Arguments& arguments, Screen& screen) {
   if (arguments.dry_run) return preview(arguments, screen);
   if (const Errors errors = check_files(arguments); !errors.empty()) return refuse(screen, arguments, errors);
+  const bool asks = arguments.abandon_cleanups && !arguments.yes;
+  if (asks && (::isatty(0) != 1 || ::isatty(2) != 1)) {
+    return refuse(
+        screen, arguments,
+        pf::refuse("cleanup.unconfirmed", "there is no terminal to ask on", "say --yes to go on without")
+            .value());
+  }
   std::optional<orchestrator::PlanFile> plan;
   if (!arguments.plan.empty()) {
     auto kept = orchestrator::read_plan(arguments.plan);
     if (!kept) return refuse(screen, arguments, kept.error());
     plan = std::move(*kept);
   }
-  const report::Mode mode = mode_of(arguments);
+  // Where something is asked, keys and a view would be in the way.
+  const report::Mode mode = asks && !arguments.json() ? report::Mode::lines : mode_of(arguments);
   auto view = report::make_observer(mode, look_of(arguments, mode));
   report::Tee observer;
   if (!arguments.report.empty()) observer.add(report::make_html_report(arguments.report, *view));
@@ -100,8 +118,14 @@ int run(const Arguments& arguments, Screen& screen) {
     options.force = plan->force;
   }
   options.command = arguments.line;
+  options.abandon_cleanups = arguments.abandon_cleanups;
+  if (asks) options.confirm = may_give_up;
   const auto code = orchestrator::run(options, observer);
   observer.leaving();
+  if (code && *code == orchestrator::kDeclined) {
+    if (!arguments.quiet) screen.text() += "nothing was done\n";
+    return orchestrator::kInstanceFailed;
+  }
   return code ? *code : refuse(screen, arguments, code.error());
 }
 

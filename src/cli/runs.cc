@@ -1,8 +1,5 @@
 // `runs list`, `show`, `diff`, `prune` and `export`: what earlier runs left.
-#include <unistd.h>
-
 #include <algorithm>
-#include <iostream>
 #include <map>
 
 #include "base/json.h"
@@ -231,15 +228,6 @@ void append_list(Screen& screen, const char* name, const List& list, Append appe
   screen.text() += ']';
 }
 
-// ---- prune
-
-bool confirmed(size_t count) {
-  std::cerr << "remove " << report::count_of(count, "run") << "? [y/N] " << std::flush;
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 }  // namespace
 
 int runs_list(const Arguments& arguments, Screen& screen) {
@@ -284,6 +272,9 @@ int runs_show(const Arguments& arguments, Screen& screen) {
   auto instances = chosen->reader->instances(chosen->run.id);
   if (!instances) return refuse(screen, arguments, instances.error());
   status.instances = std::move(*instances);
+  auto expansions = chosen->reader->expansions(chosen->run.id);
+  if (!expansions) return refuse(screen, arguments, expansions.error());
+  for (auto& [address, items] : *expansions) status.expanded.push_back(address);
   auto attempts = chosen->reader->attempts(chosen->run.id);
   if (!attempts) return refuse(screen, arguments, attempts.error());
   status.attempts = std::move(*attempts);
@@ -388,7 +379,7 @@ int runs_prune(const Arguments& arguments, Screen& screen) {
     screen.out.flush();
   }
   if (!chosen->empty() && !arguments.yes) {
-    if (::isatty(0) != 1 || ::isatty(2) != 1) {
+    if (!can_ask()) {
       return refuse(screen, arguments,
                     pf::refuse("runs.unconfirmed",
                                "nothing was removed: nobody can be asked whether " +
@@ -396,7 +387,7 @@ int runs_prune(const Arguments& arguments, Screen& screen) {
                                "add --yes")
                         .value());
     }
-    if (!confirmed(chosen->size())) {
+    if (!answers_yes("Remove " + report::count_of(chosen->size(), "run"))) {
       screen.text() += "nothing was removed\n";
       return 0;
     }

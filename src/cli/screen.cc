@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iostream>
+#include <string>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -80,6 +82,14 @@ int refuse(Screen& screen, const Arguments& arguments, const Errors& errors) {
 
 int refuse(Screen& screen, const Arguments& arguments, const Error& error) {
   return refuse(screen, arguments.json(), Errors{error});
+}
+
+bool can_ask() { return ::isatty(0) == 1 && ::isatty(2) == 1; }
+
+bool answers_yes(std::string_view question) {
+  std::cerr << question << "? Only `yes` is taken: " << std::flush;
+  std::string answer;
+  return std::getline(std::cin, answer) && answer == "yes";
 }
 
 int finish(Screen& screen, int code) {

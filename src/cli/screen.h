@@ -25,6 +25,12 @@ void apply_log_level(const Arguments& arguments);
 /// The cells of a line on stdout: the terminal's, or 100.
 size_t line_width();
 
+/// Whether there is somebody to ask: stdin and stderr are terminals.
+bool can_ask();
+/// Asks on stderr; true where exactly `yes` is the answer. `question` ends with what is asked, without its
+/// mark.
+bool answers_yes(std::string_view question);
+
 /// Prints the errors: as text to stderr, in the order given, then their number; as JSON events to stdout.
 /// Returns the exit code that they come to.
 int refuse(Screen& screen, bool json, const Errors& errors);

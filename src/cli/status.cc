@@ -7,7 +7,7 @@ namespace pf::cli {
 namespace {
 
 // Reads what there is; a folder that no run has used yet is an empty status.
-Result<report::Status> read_status(const Located& located) {
+Result<report::Status> read_status(const Arguments& arguments, const Located& located) {
   report::Status status;
   status.pipeline = located.pipeline;
   // Asked before reading: a run that ends in between is then shown as ended rather than as broken off.
@@ -27,6 +27,21 @@ Result<report::Status> read_status(const Located& located) {
   auto instances = (*reader)->instances(status.run->id);
   if (!instances) return tl::unexpected(instances.error());
   status.instances = std::move(*instances);
+  auto expansions = (*reader)->expansions(status.run->id);
+  if (!expansions) return tl::unexpected(expansions.error());
+  for (auto& [address, items] : *expansions) status.expanded.push_back(address);
+  if (status.held && status.run->result == state::RunResult::none) {
+    // A file that is being changed, and no file at all, only cost the estimate.
+    pipeline::LoadOptions load;
+    load.file = arguments.file;
+    load.pipeline = arguments.pipeline;
+    load.profile = status.run->profile;
+    load.variables = arguments.variables;
+    const auto pipeline = pipeline::load(load);
+    const auto latest = (*reader)->latest(located.pipeline);
+    if (pipeline && latest)
+      status.left = report::time_left(status, *latest, **pipeline, Clock::system().wall());
+  }
   return status;
 }
 
@@ -35,7 +50,7 @@ Result<report::Status> read_status(const Located& located) {
 int status(const Arguments& arguments, Screen& screen) {
   const auto located = locate(arguments);
   if (!located) return refuse(screen, arguments, located.error());
-  const auto found = read_status(*located);
+  const auto found = read_status(arguments, *located);
   if (!found) return refuse(screen, arguments, found.error());
   if (arguments.json()) {
     report::write_status_json(screen.out, *found);

@@ -71,8 +71,10 @@ struct InstanceFinished {
   std::string_view work_folder;  // where a failed attempt's files were kept; else empty
   uint64_t cpu_us = 0;           // of all attempts
   uint64_t peak_bytes = 0;       // of memory
-  WallTime cached_at{};          // when it last ran; for cached
-  std::string_view why = {};     // why it ran, or why not; lines
+  uint64_t read_bytes = 0;       // of all attempts; what counts says services/usage.h
+  uint64_t write_bytes = 0;
+  WallTime cached_at{};       // when it last ran; for cached
+  std::string_view why = {};  // why it ran, or why not; lines
 };
 
 /// What a hook did.

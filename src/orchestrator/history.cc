@@ -12,6 +12,9 @@ using pipeline::CachePolicy;
 
 constexpr uint64_t kLarge = 4ULL << 20;  // bytes to read
 
+// By how much a clock may have been set back, and what was made before counts as made now.
+constexpr Milliseconds kClockSkew{60'000};
+
 std::string age_text(std::chrono::system_clock::duration age) {
   return format_duration(std::chrono::duration_cast<Milliseconds>(age));
 }
@@ -223,6 +226,9 @@ Verdict History::judge(const state::InstanceRecord* before, const Making& making
   if (!verdict.changes.empty() || !verdict.reason.empty()) return verdict;
   if (cache.kind == CachePolicy::Kind::never) {
     verdict.reason = "its cache is `never`";
+  } else if (by_age && now + kClockSkew < before->started + before->duration) {
+    verdict.reason = "its last success bears a time to come (" + rfc3339(before->started + before->duration) +
+                     "): nobody knows how old it is";
   } else if (by_age && now - (before->started + before->duration) > cache.max_age) {
     verdict.reason = "its last success is " + age_text(now - (before->started + before->duration)) +
                      " old, and counts for " + format_duration(cache.max_age);

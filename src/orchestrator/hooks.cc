@@ -150,6 +150,11 @@ class Hooks::Runs {
   void begin(HookStage stage, std::optional<uint32_t> instance, const Json& event,
              std::function<void(Decision)> done);
   void cancel();
+  void interrupt(int signal) {
+    for (auto& [id, stage] : stages_) {
+      if (stage.session) stage.session->interrupt(signal);
+    }
+  }
   size_t running() const { return stages_.size(); }
 
  private:
@@ -509,6 +514,8 @@ void Hooks::run(HookStage stage, std::optional<uint32_t> instance, const Json& e
 }
 
 void Hooks::cancel() { runs_->cancel(); }
+
+void Hooks::interrupt(int signal) { runs_->interrupt(signal); }
 
 size_t Hooks::running() const { return runs_->running(); }
 

@@ -93,6 +93,8 @@ class Hooks {
   /// Ends every hook that runs or waits now: their `done` gets failed, job.cancelled. What is run later is
   /// not touched.
   void cancel();
+  /// Sends SIGINT or SIGTERM to the programs of hooks that run now.
+  void interrupt(int signal);
   /// Stages that are under way.
   size_t running() const;
 

@@ -7,9 +7,11 @@
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <utility>
 
 #include "base/json.h"
 #include "base/places.h"
@@ -22,9 +24,9 @@
 namespace pf::orchestrator {
 namespace {
 
-// How long running attempts may take to end by themselves after the first SIGINT or SIGTERM.
-constexpr Milliseconds kCancelGrace{2000};
 constexpr Milliseconds kTick{100};
+// By how much the wall clock and a run's own duration may differ without anybody having set the clock.
+constexpr Milliseconds kClockSet{5000};
 
 tl::unexpected<Errors> stop(Error error) { return tl::unexpected(Errors{std::move(error)}); }
 
@@ -49,7 +51,11 @@ class Session {
   tl::expected<void, Errors> open();
   tl::expected<void, Errors> look_at_tools();
   Result<worker::Supervisor*> supervisor();
+  Result<void> move_all();
   Result<void> move(const History::Moved& moved);
+  std::vector<std::string> due(const state::PendingCleanups& dead) const;
+  std::vector<bool> cleaned_by(uint32_t cleanup) const;
+  void find_due_again();
   Result<void> find_unfinished();
   tl::expected<int, Errors> clean_up();
   tl::expected<int, Errors> tear_down();
@@ -76,6 +82,10 @@ class Session {
   std::optional<Earlier> earlier_;
   std::unique_ptr<pipeline::Pipeline> graph_;  // destroy and refresh: the other way round
   state::RunRecord resumed_;
+  Json abandoned_ = Json::array();  // cleanups that are given up: {run, instance}
+  Json due_again_ =
+      Json::object();  // cleanups of the resumed run that had ended, with their rows in the store
+  std::vector<std::string> settled_;  // runs that owe no cleanup any more, once the next one has begun
   std::unique_ptr<iac::Engine> engine_;
   std::unique_ptr<state::Writer> writer_;
   bool store_failed_ = false;
@@ -87,7 +97,11 @@ class Session {
 std::string Session::details(uint32_t refused) const {
   Json out = {{"command", options_.command}, {"refused_calls", refused}};
   out["sandbox"] = supervisor_ ? supervisor_->sandbox() : Json();
-  if (Json selection = selection_to_json(selection_); !selection.is_null()) out["selection"] = std::move(selection);
+  out["max_parallel"] = options_.max_parallel != 0 ? options_.max_parallel : project_->pipeline->max_parallel;
+  if (!abandoned_.empty()) out["abandoned_cleanups"] = abandoned_;
+  if (!due_again_.empty()) out["due_again"] = due_again_;
+  if (Json selection = selection_to_json(selection_); !selection.is_null())
+    out["selection"] = std::move(selection);
   return to_json_text(out);
 }
 
@@ -152,8 +166,13 @@ tl::expected<void, Errors> Session::open() {
       });
   if (!writer) return stop(std::move(writer.error()));
   writer_ = std::move(*writer);
+  return {};
+}
+
+// What core.moved says. Not before it is certain that anything is done at all.
+Result<void> Session::move_all() {
   for (const auto& moved : history_->moved()) {
-    if (auto done = move(moved); !done) return stop(std::move(done.error()));
+    if (auto done = move(moved); !done) return done;
   }
   return {};
 }
@@ -211,7 +230,8 @@ tl::expected<void, Errors> Session::look_at_tools() {
   return learn_tools(loop_, (*started)->programs(), *project_, tools_, *versions_);
 }
 
-// The last run, where it died or was stopped. Without one there is nothing to go on with: a plain run.
+// The last run, where it died or was stopped, and was no cleanup of another one. Without one there is nothing
+// to go on with: a plain run.
 Result<void> Session::find_unfinished() {
   auto reader = state::Reader::open(project_->state_folder);
   if (!reader) {
@@ -247,7 +267,41 @@ Result<void> Session::find_unfinished() {
     uint32_t& number = earlier_->last[attempt.address];
     number = std::max(number, attempt.attempt);
   }
+  find_due_again();
   return {};
+}
+
+// What a `finally` instance cleans up after, among all instances.
+std::vector<bool> Session::cleaned_by(uint32_t cleanup) const {
+  const auto& pipeline = *project_->pipeline;
+  if (pipeline.upstream(cleanup).empty()) return std::vector<bool>(pipeline.instances.size(), true);
+  std::vector<bool> out(pipeline.instances.size(), false);
+  out[cleanup] = true;
+  close_over(pipeline, false, out);
+  return out;
+}
+
+// Cleanups that had ended when the run was interrupted, and are due again because something that they clean
+// up after goes on. Kept with the run before it does: the store would know too late what has been begun.
+void Session::find_due_again() {
+  const auto& pipeline = *project_->pipeline;
+  const auto finally = [&](uint32_t i) { return pipeline.settings[pipeline.instances[i].settings].finally; };
+  const auto settled = [&](uint32_t i) {
+    const auto* ended = earlier_->find(pipeline.address(i));
+    return ended != nullptr &&
+           (ended->result == InstanceResult::succeeded || ended->result == InstanceResult::cached ||
+            ended->result == InstanceResult::skipped);
+  };
+  for (uint32_t i = 0; i < pipeline.instances.size(); ++i) {
+    const auto* ended = finally(i) ? earlier_->find(pipeline.address(i)) : nullptr;
+    if (ended == nullptr || ended->result == InstanceResult::none) continue;
+    const auto cleaned = cleaned_by(i);
+    for (uint32_t main = 0; main < cleaned.size(); ++main) {
+      if (!cleaned[main] || finally(main) || settled(main)) continue;
+      due_again_[pipeline.address(i)] = ended->row;
+      break;
+    }
+  }
 }
 
 state::RunRecord Session::new_record() const {
@@ -283,6 +337,7 @@ tl::expected<int, Errors> Session::run() {
   if (auto opened = open(); !opened) return tl::unexpected(std::move(opened.error()));
   const auto& pipeline = *project_->pipeline;
   if (options_.kind != state::RunKind::run) return tear_down();
+  if (auto moved = move_all(); !moved) return stop(std::move(moved.error()));
   auto left_out = excluded(pipeline, selection_, *history_);
   if (!left_out) return tl::unexpected(std::move(left_out.error()));
   if (earlier_) return execute(resumed_, std::move(*left_out));
@@ -417,7 +472,29 @@ tl::expected<int, Errors> Session::tear_down() {
   if (addresses.empty()) return kNothingToDo;
   std::reverse(addresses.begin(), addresses.end());
   if (options_.confirm && !options_.confirm(addresses)) return kDeclined;
+  if (auto moved = move_all(); !moved) return stop(std::move(moved.error()));
   return execute(new_record(), std::move(left_out));
+}
+
+// Those of its cleanups that never ended, and those that ended before something that they clean up after went
+// on.
+std::vector<std::string> Session::due(const state::PendingCleanups& dead) const {
+  const auto& pipeline = *project_->pipeline;
+  std::vector<std::string> out = dead.addresses;
+  for (const auto& overtaken : dead.overtaken) {
+    const int64_t instance = pipeline.find(overtaken.address);
+    // What it cleans up after cannot be told where one of the two is not known.
+    bool again = instance < 0;
+    if (!again) {
+      const auto cleaned = cleaned_by(static_cast<uint32_t>(instance));
+      again = std::any_of(overtaken.by.begin(), overtaken.by.end(), [&](const std::string& address) {
+        const int64_t by = pipeline.find(address);
+        return by < 0 || cleaned[static_cast<size_t>(by)];
+      });
+    }
+    if (again) out.push_back(overtaken.address);
+  }
+  return out;
 }
 
 // What a run that died had still to clean up: the intent was on disk before anything was acquired.
@@ -431,29 +508,43 @@ tl::expected<int, Errors> Session::clean_up() {
   auto pending = (*reader)->pending_cleanups(pipeline.name);
   if (!pending)
     return pending.error().code == "state.none" ? tl::expected<int, Errors>(kOk) : stop(pending.error());
-  if (pending->empty()) return kOk;
   std::vector<bool> left_out(pipeline.instances.size(), true);
   Json again = Json::array();
+  std::vector<std::string> gone;
   for (const auto& dead : *pending) {
-    for (const std::string& address : dead.addresses) {
+    for (const std::string& address : due(dead)) {
       const int64_t instance = pipeline.find(address);
       if (instance < 0) {
-        return stop(refuse("cleanup.gone",
-                           "the run " + dead.run.id + " died before " + address +
-                               " could clean up after it, and the pipeline has no such instance any more",
-                           "put it back into the file and run again; it may go once it has cleaned up",
-                           {pipeline.file.string(), 0, 0, {}})
-                        .value());
+        if (!options_.abandon_cleanups) {
+          return stop(refuse("cleanup.gone",
+                             "the run " + dead.run.id + " died before " + address +
+                                 " could clean up after it, and the pipeline has no such instance any more",
+                             "put it back into the file and run again; it may go once it has cleaned up. Or "
+                             "clean up by hand, and give it up with `run --abandon-cleanups`",
+                             {pipeline.file.string(), 0, 0, {}})
+                          .value());
+        }
+        gone.push_back(address);
+        abandoned_.push_back({{"run", dead.run.id}, {"instance", address}});
+        continue;
       }
       if (!left_out[static_cast<size_t>(instance)]) continue;
       left_out[static_cast<size_t>(instance)] = false;
       again.push_back(address);
     }
   }
+  if (!gone.empty() && options_.confirm && !options_.confirm(gone)) return kDeclined;
+  if (again.empty()) {
+    // The run that follows records that they were given up.
+    for (const auto& dead : *pending) settled_.push_back(dead.run.id);
+    return kOk;
+  }
   state::RunRecord record = new_record();
+  record.kind = state::RunKind::cleanup;
   record.cleanups = to_json_text(again);
   const int code = execute(std::move(record), std::move(left_out));
   if (code != kOk) return code;
+  abandoned_ = Json::array();
   for (const auto& dead : *pending) writer_->cleanups_done(dead.run.id, {});
   if (auto drained = writer_->drain(); !drained) return stop(drained.error());
   return kOk;
@@ -475,16 +566,24 @@ void Session::watch_signals(asio::signal_set& signals, Runner& runner) {
     if (code) return;
     if (first_signal_ == 0) {
       first_signal_ = number;
-      runner.cancel(kCancelGrace);
+      runner.cancel(number);
     } else if (first_signal_ > 0) {
       first_signal_ = -first_signal_;
-      runner.cancel(Milliseconds(0));
+      runner.cancel(number);
     } else {
       observer_.leaving();
       ::_exit(128 + number);
     }
     watch_signals(signals, runner);
   });
+}
+
+// When a run ended. Where the clock was set while it ran, its own duration is what is true of it.
+WallTime end_of(const state::RunRecord& record, bool resumed, Milliseconds took) {
+  const WallTime now = Clock::system().wall();
+  if (resumed) return std::max(now, record.started);
+  const auto off = now - (record.started + took);
+  return off > kClockSet || off < -kClockSet ? record.started + took : now;
 }
 
 int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
@@ -495,7 +594,11 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
                     *writer_, *engine_,   observer_,
                     secrets_, *versions_, *history_};
   parts.earlier = resumes ? &*earlier_ : nullptr;
-  parts.kind = record.kind;
+  parts.kind = record.kind == state::RunKind::cleanup ? state::RunKind::run : record.kind;
+  for (const Json& one : abandoned_) {
+    parts.notes.push_back("given up: " + one["instance"].get<std::string>() +
+                          " does not clean up after the run " + one["run"].get<std::string>());
+  }
   parts.graph = graph_.get();
   if (keeper_->can_keep()) {
     parts.seal = [this](const std::string& address, std::string_view plain) {
@@ -524,7 +627,7 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
   if (pipeline.deadline.count() > 0) {
     deadline.expires_after(pipeline.deadline);
     deadline.async_wait([&](std::error_code code) {
-      if (!code) runner.expire(kCancelGrace);
+      if (!code) runner.expire();
     });
   }
   auto work = asio::make_work_guard(loop_);
@@ -533,6 +636,8 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
     writer_->resume_run(record.id, details(0), start);
   else
     writer_->begin_run(record, start);
+  due_again_ = Json::object();  // it holds while the run has no end
+  for (const auto& id : std::exchange(settled_, {})) writer_->cleanups_done(id, {});
   worker::run_awake(loop_, supervisor_);
   loop_.restart();
 
@@ -550,8 +655,8 @@ int Session::execute(state::RunRecord record, std::vector<bool> left_out) {
   const std::string first_failed = runner.first_failed();
   finished.first_failed = first_failed;
   if (!store_failed_) {
-    writer_->finish_run(record.id, finished.result, finished.time, details(runner.refused()),
-                        [this] { loop_.stop(); });
+    writer_->finish_run(record.id, finished.result, end_of(record, resumes, finished.duration),
+                        details(runner.refused()), [this] { loop_.stop(); });
     loop_.run();
     loop_.restart();
   }

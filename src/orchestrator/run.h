@@ -24,8 +24,11 @@ struct RunOptions {
   const PlanFile* plan = nullptr;
   state::RunKind kind = state::RunKind::run;
   bool orphans = false;  // destroy: what the pipeline does not hold any more, and nothing else
+  bool abandon_cleanups =
+      false;  // run: gives up those that are due, and whose instances are gone from the file
   /// destroy and refresh: asked with the addresses, in the order in which it goes, once everything else is
-  /// known to be good. False: nothing is done.
+  /// known to be good; abandon_cleanups: with those that are given up, where there are any. False: nothing is
+  /// done.
   std::function<bool(const std::vector<std::string>&)> confirm;
   Selection selection;
   uint32_t max_parallel = 0;  // --max-parallel; 0: what the pipeline says

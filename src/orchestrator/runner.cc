@@ -30,7 +30,8 @@ Runner::Runner(RunnerParts parts)
       const auto version = parts_.tools->find(tool.probe);
       if (version == parts_.tools->end()) continue;
       if (!section.reads.empty()) section.reads += ',';
-      section.reads += to_json_text({{"what", "tool"}, {"name", tool.name}, {"version", version->second}});
+      section.reads +=
+          to_json_text({{"what", "tool"}, {"name", tool_key(tool)}, {"version", version->second}});
     }
   }
   std::error_code code;
@@ -96,6 +97,7 @@ void Runner::tell_started() {
   event.sandbox = supervisor_ == nullptr ? nullptr : &supervisor_->sandbox();
   parts_.observer.on(event);
   started_ = true;
+  for (const std::string& note : parts_.notes) log(Hooks::kPipeline, 2, note, nullptr);
 }
 
 std::vector<state::InstanceRecord> Runner::take_records() {
@@ -196,8 +198,9 @@ Scheduler::Expansion Runner::expand(uint32_t group, Scheduler::Children& childre
   return Scheduler::Expansion::done;
 }
 
-void Runner::group_ended(uint32_t group, InstanceResult result, int64_t /*cause*/) {
+void Runner::group_ended(uint32_t group, InstanceResult result, int64_t cause) {
   records_[group].result = result;
+  if (cause >= 0) group_causes_[group] = static_cast<uint32_t>(cause);
   expanded_.push_back(group);
 }
 
@@ -205,6 +208,8 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
                       int64_t cause) {
   auto& record = records_[instance];
   upcoming_.erase(instance);
+  if (const auto failure = failures_.find(instance); failure != failures_.end() && !failure->second.then)
+    failures_.erase(failure);
   if (result == InstanceResult::excluded) {
     record.result = result;
     // It lends what it last put out.
@@ -232,7 +237,11 @@ void Runner::conclude(uint32_t instance, InstanceResult result, uint32_t attempt
     log_failure(instance, attempts, told);
     errors_.emplace(instance, std::move(told));
   }
-  if (cause >= 0) record.blocked_by = infos_[static_cast<size_t>(cause)].address;
+  if (cause >= 0) {
+    const auto child = group_causes_.find(static_cast<uint32_t>(cause));
+    record.blocked_by =
+        infos_[child != group_causes_.end() ? child->second : static_cast<size_t>(cause)].address;
+  }
   if (again) return durable_later(instance);
   if (result == InstanceResult::cached) {
     parts_.writer.reuse_instance(instance, record.row, record.address,
@@ -267,19 +276,31 @@ void Runner::retry(uint32_t instance, uint32_t failed_attempt, const Error& erro
   if (const Milliseconds deadline = deadline_of(instance); deadline.count() > 0) {
     delay = std::clamp(deadline_left(instance, deadline), Milliseconds(0), delay);
   }
-  AttemptFailed event{instance, failed_attempt, Clock::system().wall(), &told, delay};
-  parts_.observer.on(event);
-  if (!hooks_ || !hooks_->any(pipeline::HookStage::on_retry, instance)) return back_off(instance, delay);
-  AttemptEnd end;
-  end.result = InstanceResult::failed;
-  end.error = told;
-  hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, end),
-              [this, instance, delay](Decision decision) {
-                const auto up = upcoming_.find(instance);
-                if (up == upcoming_.end()) return;  // it was cancelled meanwhile
-                if (decision.kind == Decision::Kind::failed) up->second.refusal = std::move(decision.error);
-                back_off(instance, delay);
-              });
+  failures_[instance].then = [this, instance, failed_attempt, told, delay] {
+    parts_.observer.on(AttemptFailed{instance, failed_attempt, Clock::system().wall(), &told, delay});
+    if (!hooks_ || !hooks_->any(pipeline::HookStage::on_retry, instance)) return back_off(instance, delay);
+    AttemptEnd end;
+    end.result = InstanceResult::failed;
+    end.error = told;
+    hooks_->run(pipeline::HookStage::on_retry, instance, event_of(instance, failed_attempt + 1, end),
+                [this, instance, delay](Decision decision) {
+                  const auto up = upcoming_.find(instance);
+                  if (up == upcoming_.end()) return;  // it was cancelled meanwhile
+                  if (decision.kind == Decision::Kind::failed) up->second.refusal = std::move(decision.error);
+                  back_off(instance, delay);
+                });
+  };
+  if (failures_[instance].durable) failure_durable(instance);
+}
+
+void Runner::failure_durable(uint32_t instance) {
+  const auto failure = failures_.find(instance);
+  if (failure == failures_.end()) return;
+  failure->second.durable = true;
+  if (!failure->second.then) return;
+  const auto then = std::move(failure->second.then);
+  failures_.erase(failure);
+  then();
 }
 
 void Runner::back_off(uint32_t instance, Milliseconds delay) {
@@ -312,6 +333,10 @@ void Runner::durable(uint32_t instance) {
   event.blocked_by = record.blocked_by;
   event.cpu_us = record.cpu_us;
   event.peak_bytes = record.peak_bytes;
+  if (const auto io = used_io_.find(instance); io != used_io_.end()) {
+    event.read_bytes = io->second.read_bytes;
+    event.write_bytes = io->second.write_bytes;
+  }
   if (record.result == InstanceResult::cached) {
     event.cached_at = record.started + record.duration;
     event.duration = Milliseconds(0);
@@ -338,60 +363,6 @@ void Runner::finish_if_done() {
   if (!begun_ || !scheduler_.finished() || undurable_ != 0) return;
   if (!after_asked_ && ask_after_pipeline()) return;
   parts_.loop.stop();
-}
-
-// Ends what runs, but for cleanups unless they were given up, too.
-void Runner::kill_running() {
-  const auto spared = [this](uint32_t instance) {
-    return !abandoned_ && pipeline_.settings[pipeline_.instances[instance].settings].finally;
-  };
-  // A copy: cancelling may end an attempt that was only queued.
-  std::vector<uint32_t> ids;
-  for (const auto& [instance, attempt] : attempts_) {
-    if (!spared(instance)) ids.push_back(instance);
-  }
-  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance);
-  ids.clear();
-  for (const auto& [instance, undoing] : undoings_) {
-    if (undoing.offered) ids.push_back(instance);
-  }
-  for (uint32_t instance : ids) section_of(instance).pool->cancel(instance | kDestroyJob);
-  if (hooks_) hooks_->cancel();
-  for (auto& section : sections_) {
-    if (section.bootstrap == Section::Bootstrap::running && section.bootstrap_offered &&
-        !spared(section.bootstrap_for)) {
-      section.pool->cancel(section.bootstrap_job.id);
-    }
-  }
-}
-
-void Runner::stop(Milliseconds grace) {
-  backoff_.clear();
-  scheduler_.stop(expired_ ? Scheduler::Stop::deadline : Scheduler::Stop::cancelled);
-  grace_timer_.expires_after(grace);
-  grace_timer_.async_wait([this](std::error_code code) {
-    if (!code) kill_running();
-  });
-}
-
-void Runner::cancel(Milliseconds grace) {
-  if (!cancelled_) {
-    cancelled_ = true;
-    stop(grace);
-  } else {
-    abandoned_ = true;
-    grace_timer_.cancel();
-    scheduler_.abandon();
-    kill_running();
-  }
-  finish_if_done();
-}
-
-void Runner::expire(Milliseconds grace) {
-  if (cancelled_ || expired_) return;
-  expired_ = true;
-  stop(grace);
-  finish_if_done();
 }
 
 void Runner::abort() {

@@ -1,7 +1,8 @@
 // Carries out what the scheduler decides: finds out what need not run, prepares attempts, hands them to
 // worker pools, serves their host calls through the door, exports stacks, journals results and tells the
 // observer. Belongs to the loop's thread. Its parts: runner.cc (results and ends), runner_offer.cc (what
-// comes before an attempt), runner_attempt.cc (attempts and their host calls), runner_hooks.cc.
+// comes before an attempt), runner_attempt.cc (attempts and their host calls), runner_hooks.cc,
+// runner_stop.cc (cancelling).
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -87,6 +88,7 @@ struct RunnerParts {
   Scheduler::Options scheduling = {};
   bool force = false;                   // nothing is cached
   const ToolVersions* tools = nullptr;  // of all extensions
+  std::vector<std::string> notes = {};  // warnings about the run, for its log
 };
 
 class Runner final : private Scheduler::Actions,
@@ -99,11 +101,12 @@ class Runner final : private Scheduler::Actions,
 
   /// Starts; the loop is stopped when the last result is durable.
   void start();
-  /// Cancels: nothing more starts but cleanups, running attempts have `grace` to end by themselves and are
-  /// then killed. Called again it gives up cleanups, too, and kills at once.
-  void cancel(Milliseconds grace);
-  /// The pipeline's deadline has passed: as cancel(), but what runs has timed out.
-  void expire(Milliseconds grace);
+  /// Cancels: nothing more starts but cleanups, programs of running attempts get the signal (SIGINT or
+  /// SIGTERM), and these have 2 s to end by themselves, those with programs 8 s, before they are killed.
+  /// Called again it gives up cleanups, too: programs get SIGTERM and 1 s, all else is killed at once.
+  void cancel(int signal);
+  /// The pipeline's deadline has passed: as cancel(SIGTERM), but what runs has timed out.
+  void expire();
   /// The store failed: nothing can be reported as durable any more. Kills, and stops the loop.
   void abort();
   /// For redrawing and flushing; about ten times a second.
@@ -137,6 +140,8 @@ class Runner final : private Scheduler::Actions,
     Decision decision;  // of its hooks
     Error refusal;      // of hooks before another attempt; empty: none
   };
+  // An attempt whose worker is done, and whose programs may still end.
+  struct Ending;
   // An attempt that was offered to a pool and has not ended.
   struct Attempt {
     uint32_t number = 1;
@@ -146,10 +151,14 @@ class Runner final : private Scheduler::Actions,
     bool had_stack = false;                 // its stack held something before
     Milliseconds timeout{0};                // 0 = none
     bool last = false;                      // the timeout is what the instance's deadline leaves
+    bool interrupted = false;               // its programs got our signal, since the run was stopped
+    SteadyTime lenient{};                   // the run was stopped: when a program of it was last seen to run
+    std::shared_ptr<Ending> ending;         // it timed out, and its programs have not ended
     WallTime started{};
     SteadyTime since{};
     uint64_t cpu_us = 0;
     uint64_t peak_bytes = 0;
+    uint64_t read_bytes = 0, write_bytes = 0;
   };
   // The destruction of what a failed instance may have made (on_failure: destroy).
   struct Undoing {
@@ -167,6 +176,7 @@ class Runner final : private Scheduler::Actions,
     worker::Job bootstrap_job;
     bool bootstrap_offered = false;
     std::unique_ptr<api::Session> bootstrap_session;
+    SteadyTime bootstrap_lenient{};
     uint32_t bootstrap_for = 0;  // the instance that its log lines go to
     std::string runtime;         // CBOR
     std::string reads;           // of the bootstrap and the declared tools, which count for every instance
@@ -175,6 +185,11 @@ class Runner final : private Scheduler::Actions,
     int64_t prepared = -1;
     worker::Job job;
     Attempt attempt;
+  };
+  // A failed attempt, which is told when it is on disk; what follows comes after that.
+  struct Failure {
+    bool durable = false;
+    std::function<void()> then;  // once it is decided that another attempt follows
   };
   struct Timing {
     WallTime started{};
@@ -257,7 +272,9 @@ class Runner final : private Scheduler::Actions,
   void attempt_failed(uint32_t instance, InstanceResult result, Error error);
   void keep_secret_outputs(uint32_t instance, const std::string& outputs);
   Attempt take_attempt(uint32_t instance);
-  void journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result, const Error& error);
+  void journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result, const Error& error,
+                       state::Writer::Callback on_durable);
+  void failure_durable(uint32_t instance);
   std::string masked(std::string_view outputs) const;
   Error shown(const Error& error) const;
   void log_failure(uint32_t instance, uint32_t attempt, const Error& error);
@@ -268,13 +285,19 @@ class Runner final : private Scheduler::Actions,
   void durable_later(uint32_t instance);
   void back_off(uint32_t instance, Milliseconds delay);
   void finish_if_done();
-  void stop(Milliseconds grace);
-  void kill_running();
   void watch_disk();
   void end_who_fills_the_disk(const std::vector<std::pair<uint32_t, uint64_t>>& sizes);
   iac::StackId stack_of(uint32_t instance) const;
   Section& section_of(uint32_t instance);
   std::string work_folder(uint32_t instance) const;
+
+  // runner_stop.cc
+  bool spared(uint32_t instance) const;
+  bool stopping(uint32_t instance) const { return (cancelled_ || expired_) && !spared(instance); }
+  void stop(int signal);
+  void end_running();
+  bool programs_may_end(uint64_t job, worker::Done& done);
+  void job_over(uint64_t job, worker::Done done);
 
   // Job ids: an instance's index, or this bit and a section's index for its bootstrap.
   static constexpr uint64_t kBootstrapJob = 1ULL << 32;
@@ -297,8 +320,13 @@ class Runner final : private Scheduler::Actions,
   std::unordered_map<uint32_t, Upcoming> upcoming_;
   std::unordered_map<uint32_t, Attempt> attempts_;
   std::map<uint32_t, Undoing> undoings_;
+  std::unordered_map<uint32_t, Failure> failures_;
   std::vector<Timing> timing_;
-  std::vector<state::InstanceRecord> records_;      // filled when concluded
+  std::vector<state::InstanceRecord> records_;  // filled when concluded
+  struct Io {
+    uint64_t read_bytes = 0, write_bytes = 0;
+  };
+  std::unordered_map<uint32_t, Io> used_io_;        // of those that read or wrote, over all attempts
   std::unordered_map<uint32_t, Error> errors_;      // of concluded instances, until they are reported
   std::unordered_map<uint32_t, std::string> whys_;  // likewise
   std::unordered_map<uint32_t, Json> decoded_;      // outputs that somebody refers to
@@ -308,6 +336,7 @@ class Runner final : private Scheduler::Actions,
   std::unordered_map<uint32_t, std::pair<std::string, std::string>> made_of_;  // config and context, likewise
   std::unordered_map<uint32_t, std::string> sealed_;                           // likewise
   std::vector<uint32_t> expanded_;                                             // groups
+  std::unordered_map<uint32_t, uint32_t> group_causes_;  // by group: the instance that made it what it is
   std::unordered_map<uint32_t, std::unique_ptr<asio::steady_timer>> backoff_;
   asio::steady_timer grace_timer_;
   asio::thread_pool helpers_{2};  // stack exports, which wait for fsync, and reading of files
@@ -328,6 +357,8 @@ class Runner final : private Scheduler::Actions,
   bool cancelled_ = false;
   bool expired_ = false;
   bool abandoned_ = false;  // a second cancel
+  int signal_ = 0;          // what programs get, once the run was stopped
+  SteadyTime hard_end_{};   // then everything is killed
   bool aborted_ = false;
 };
 

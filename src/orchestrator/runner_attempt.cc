@@ -7,6 +7,7 @@
 #include "extension/grants.h"
 #include "orchestrator/errors.h"
 #include "orchestrator/runner.h"
+#include "services/usage.h"
 
 namespace pf::orchestrator {
 namespace {
@@ -141,9 +142,7 @@ void Runner::job_done(uint64_t job, Done done) {
     bootstrap_done(sections_[job & ~kBootstrapJob], std::move(done));
     return;
   }
-  const auto instance = static_cast<uint32_t>(job);
-  if ((job & kDestroyJob) != 0) return undone(instance, std::move(done));
-  attempt_done(instance, std::move(done));
+  if (!programs_may_end(job, done)) job_over(job, std::move(done));
 }
 
 void Runner::attempt_done(uint32_t instance, Done done) {
@@ -156,11 +155,31 @@ void Runner::attempt_done(uint32_t instance, Done done) {
     reads_.erase(instance);
   else
     reads_[instance] = std::move(reads);
+  if (attempt.session) {
+    const services::Usage& usage = attempt.session->usage();
+    done.cpu_us += usage.cpu_us();
+    done.peak_bytes = std::max(done.peak_bytes, usage.peak_bytes());
+    attempt.read_bytes = usage.read_bytes();
+    attempt.write_bytes = usage.write_bytes();
+  }
+  if (attempt.session && stopping(instance)) {
+    const auto interrupted = attempt.session->interrupted();
+    attempt.interrupted = interrupted.told;
+    // It says that it succeeded, with a program that we have ended before its time.
+    if (interrupted.broke && done.status == Done::Status::succeeded) {
+      done.status = Done::Status::cancelled;
+      done.error = program_interrupted();
+    }
+  }
   attempt.session.reset();
   const auto& kept = attempt.from.kept.empty() ? attempt.from.making.to_keep() : attempt.from.kept;
   made_of_[instance] = {kept, context_of(instance)};
   records_[instance].cpu_us += done.cpu_us;
   records_[instance].peak_bytes = std::max(records_[instance].peak_bytes, done.peak_bytes);
+  if (attempt.read_bytes + attempt.write_bytes > 0) {
+    used_io_[instance].read_bytes += attempt.read_bytes;
+    used_io_[instance].write_bytes += attempt.write_bytes;
+  }
   attempt.cpu_us = done.cpu_us;
   attempt.peak_bytes = done.peak_bytes;
   if (done.status != Done::Status::succeeded) {
@@ -199,6 +218,7 @@ void Runner::export_stack(uint32_t instance, Done done) {
     auto exported = parts_.engine.export_content(id, content);
     asio::post(parts_.loop,
                [this, instance, exported = std::move(exported), value = std::move(done.value)]() mutable {
+                 backend_exists_ = true;
                  if (exported)
                    attempt_succeeded(instance, std::move(value));
                  else
@@ -325,7 +345,14 @@ void Runner::attempt_succeeded(uint32_t instance, std::string outputs) {
     records_[instance].outputs = std::move(kept);
   }
   Attempt attempt = take_attempt(instance);
-  if (attempt.number > 1) journal_attempt(instance, attempt, InstanceResult::succeeded, {});
+  // The instance's own end tells of a single attempt, but not what it read and wrote.
+  if (attempt.number > 1 || attempt.read_bytes + attempt.write_bytes > 0)
+    journal_attempt(instance, attempt, InstanceResult::succeeded, {}, {});
+  // A hook after it may still make it a failure, and then it may have to be destroyed.
+  if (hooks_ && pipeline_.settings[pipeline_.instances[instance].settings].destroy_failed &&
+      hooks_->any(pipeline::HookStage::after_instance, instance)) {
+    upcoming_[instance] = std::move(attempt.from);
+  }
   end_attempt(instance, attempt.number, {});
 }
 
@@ -351,7 +378,7 @@ Runner::Attempt Runner::take_attempt(uint32_t instance) {
 }
 
 void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, InstanceResult result,
-                             const Error& error) {
+                             const Error& error, state::Writer::Callback on_durable) {
   state::AttemptEnd end;
   end.instance = instance;
   end.attempt = attempt.number;
@@ -363,20 +390,23 @@ void Runner::journal_attempt(uint32_t instance, const Attempt& attempt, Instance
   }
   end.cpu_us = attempt.cpu_us;
   end.peak_bytes = attempt.peak_bytes;
+  end.read_bytes = attempt.read_bytes;
+  end.write_bytes = attempt.write_bytes;
   if (!error.code.empty()) end.error = error_to_json(shown(error));
-  parts_.writer.end_attempt(std::move(end), {});
+  parts_.writer.end_attempt(std::move(end), std::move(on_durable));
 }
 
 void Runner::attempt_failed(uint32_t instance, InstanceResult result, Error error) {
   Attempt attempt = take_attempt(instance);
-  // What a dying worker reports while we cancel is our doing.
-  const bool spared = !abandoned_ && pipeline_.settings[pipeline_.instances[instance].settings].finally;
-  if (cancelled_ && !spared && result != InstanceResult::failed) result = InstanceResult::cancelled;
+  // What a dying worker reports while we cancel is our doing, and so is what comes of interrupted programs.
+  if (attempt.interrupted || (cancelled_ && !spared(instance) && result != InstanceResult::failed))
+    result = InstanceResult::cancelled;
   if (expired_ && result == InstanceResult::cancelled) {
     result = InstanceResult::timed_out;
     error = pipeline_deadline(pipeline_.deadline);
   }
-  journal_attempt(instance, attempt, result, error);
+  failures_[instance] = {};
+  journal_attempt(instance, attempt, result, error, [this, instance] { failure_durable(instance); });
   // Each expression is evaluated once: another attempt gets the same.
   upcoming_[instance] = std::move(attempt.from);
   AttemptEnd end;

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "orchestrator/estimate.h"
+#include "orchestrator/critical_path.h"
 
 namespace pf::orchestrator {
 namespace {

@@ -108,6 +108,11 @@ std::optional<Error> judge(const extension::Tool& tool, const Probe& probe, cons
 
 }  // namespace
 
+std::string tool_key(const extension::Tool& tool) {
+  const bool usual = tool.probe.size() == 2 && tool.probe[0] == tool.name && tool.probe[1] == "--version";
+  return usual ? tool.name : tool.name + " (" + join(tool.probe, " ") + ")";
+}
+
 std::string version_in(std::string_view text) {
   for (size_t at = 0; at < text.size(); ++at) {
     if (!is_digit(text[at])) continue;
@@ -179,8 +184,8 @@ std::vector<ToolFinding> probe_tools(asio::io_context& loop, worker::Programs& p
   for (const auto& [type, loaded] : project.extensions) {
     for (const auto& tool : loaded.package.manifest.tools) {
       const std::string& version = versions.at(tool.probe);
-      out.push_back(
-          {loaded.package.manifest.name, tool.name, version, judge(tool, probes.at(tool.probe), version)});
+      out.push_back({loaded.package.manifest.name, tool.name, tool_key(tool), version,
+                     judge(tool, probes.at(tool.probe), version)});
     }
   }
   return out;
@@ -197,7 +202,7 @@ tl::expected<void, Errors> learn_tools(asio::io_context& loop, worker::Programs&
   Errors unfit;
   for (auto& finding : probe_tools(loop, programs, project, versions)) {
     if (finding.error) unfit.push_back(std::move(*finding.error));
-    current.set_tool(finding.name, finding.version);
+    current.set_tool(finding.key, finding.version);
   }
   if (!unfit.empty()) return tl::unexpected(std::move(unfit));
   return {};

@@ -19,10 +19,15 @@ namespace pf::orchestrator {
 /// Versions by the command that tells them.
 using ToolVersions = std::map<std::vector<std::string>, std::string>;
 
+/// What names a tool where versions are kept and compared: its name, and the command that tells its version
+/// where that is not `NAME --version`. Extensions may mean different programs by one name.
+std::string tool_key(const extension::Tool& tool);
+
 /// What came of one declaration.
 struct ToolFinding {
   std::string extension;
   std::string name;
+  std::string key;      // tool_key()
   std::string version;  // `1.6.2`; empty where it could not be learnt
   std::optional<Error>
       error;  // `tool.missing`, `tool.failed`, `tool.unreadable`, `tool.version`, `process.*`

@@ -62,7 +62,7 @@ void Bookkeeper::on(const InstanceStarted& event) {
 void Bookkeeper::on(const AttemptFailed& event) {
   Story& one = story(event.index);
   if (!one.spans.empty()) {
-    one.spans.back().end = since_start(event.time);
+    one.spans.back().end = std::max(since_start(event.time), one.spans.back().begin);
     one.spans.back().failed = true;
   }
   one.attempt_errors.push_back(*event.error);
@@ -75,13 +75,15 @@ void Bookkeeper::on(const InstanceFinished& event) {
   one.duration = event.duration;
   one.cpu_us = event.cpu_us;
   one.peak_bytes = event.peak_bytes;
+  one.read_bytes = event.read_bytes;
+  one.write_bytes = event.write_bytes;
   one.cached_at = event.cached_at;
   if (!event.why.empty()) one.why = event.why.substr(0, kMostText);
   one.blocked_by = event.blocked_by;
   one.work_folder = event.work_folder;
   if (event.error != nullptr) one.error = *event.error;
   if (!one.spans.empty() && one.spans.back().end < 0) {
-    one.spans.back().end = since_start(event.time);
+    one.spans.back().end = std::max(since_start(event.time), one.spans.back().begin);
     one.spans.back().failed = is_failure(event.result);
   }
   if (event.outputs.size() > 1) {

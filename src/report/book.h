@@ -29,6 +29,8 @@ struct Story {
   std::vector<Span> spans;
   uint64_t cpu_us = 0;
   uint64_t peak_bytes = 0;
+  uint64_t read_bytes = 0;
+  uint64_t write_bytes = 0;
   WallTime cached_at{};
   std::string why;
   std::string blocked_by;

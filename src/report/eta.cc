@@ -64,15 +64,20 @@ double Eta::expected(uint32_t index) const {
 }
 
 std::optional<Milliseconds> Eta::left(const Tally& tally, SteadyTime now) const {
-  if (of_all_.count == 0 || instances_ == nullptr || tally.done() >= tally.total()) return std::nullopt;
-  const uint32_t n = tally.total();
+  if (tally.done() >= tally.total()) return std::nullopt;
+  return left(tally.total(), tally.running(), now);
+}
+
+std::optional<Milliseconds> Eta::left(uint32_t n, const std::list<Running>& all_running,
+                                      SteadyTime now) const {
+  if (of_all_.count == 0 || instances_ == nullptr || n == 0) return std::nullopt;
   std::vector<double> chain(n, 0);  // what an instance and the longest chain behind it still take
   double work = 0;
   for (uint32_t i = 0; i < n; ++i) {
     if (i < done_.size() && done_[i]) continue;
     chain[i] = expected(i);
   }
-  for (const Running& running : tally.running()) {
+  for (const Running& running : all_running) {
     const double spent = std::chrono::duration<double, std::milli>(now - running.since).count();
     chain[running.index] = std::max(chain[running.index] - spent, 0.0);
   }
@@ -90,7 +95,7 @@ std::optional<Milliseconds> Eta::left(const Tally& tally, SteadyTime now) const 
     }
   }
   const double side_by_side =
-      max_parallel_ > 0 ? max_parallel_ : std::max<double>(1, static_cast<double>(tally.running().size()));
+      max_parallel_ > 0 ? max_parallel_ : std::max<double>(1, static_cast<double>(all_running.size()));
   return Milliseconds(static_cast<int64_t>(std::llround(std::max(work / side_by_side, longest))));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -24,6 +25,8 @@ class Eta {
   /// for each other. nullopt while no duration at all is known, and when nothing is left. O(instances +
   /// edges).
   std::optional<Milliseconds> left(const Tally& tally, SteadyTime now) const;
+  /// The same for a run that is watched otherwise; of `running` only index and since count.
+  std::optional<Milliseconds> left(uint32_t total, const std::list<Running>& running, SteadyTime now) const;
 
  private:
   struct Average {

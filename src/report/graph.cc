@@ -70,6 +70,7 @@ class Tree {
     std::string_view note;
     const bool leaf = children_[node].empty();
     bool expand = false;
+    if (const auto result = graph_.nodes[node].result; !result.empty()) out_.append(": ").append(result);
     if (!leaf && expanded_[node]) {
       note = " (see above)";
     } else if (!leaf && depth >= kDeepest) {
@@ -137,10 +138,37 @@ std::string dot_string(std::string_view text) {
   return out + '"';
 }
 
+/// How a result looks: dark text on light, so that it can be read in light and dark surroundings.
+struct Look {
+  std::string_view result, fill, line;
+};
+constexpr Look kLooks[] = {
+    {"succeeded", "#d7f5dd", "#1a7f37"}, {"cached", "#dbeafe", "#1f5fbf"},
+    {"failed", "#ffdcd7", "#b3261e"},    {"timed_out", "#ffdcd7", "#b3261e"},
+    {"crashed", "#ffdcd7", "#b3261e"},   {"cancelled", "#ffefc2", "#8a5a00"},
+    {"blocked", "#ffefc2", "#8a5a00"},   {"skipped", "#eceef1", "#5b6470"},
+    {"excluded", "#eceef1", "#5b6470"},  {"running", "#e6dcff", "#5b3fbf"},
+};
+
+const Look* look_of(std::string_view result) {
+  const auto* found = std::find_if(std::begin(kLooks), std::end(kLooks),
+                                   [&](const Look& look) { return look.result == result; });
+  return found == std::end(kLooks) ? nullptr : found;
+}
+
 void append_mermaid(std::string& out, const Graph& graph) {
   out += "flowchart TD\n";
+  for (const Look& look : kLooks) {
+    const bool used = std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                                  [&](const Graph::Node& node) { return node.result == look.result; });
+    if (!used) continue;
+    out.append("  classDef ").append(look.result).append(" fill:").append(look.fill);
+    out.append(",stroke:").append(look.line).append(",color:#1c1f23\n");
+  }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    out += "  n" + std::to_string(i) + "[\"" + mermaid_label(graph.nodes[i].address) + "\"]\n";
+    out += "  n" + std::to_string(i) + "[\"" + mermaid_label(graph.nodes[i].address) + "\"]";
+    if (const Look* look = look_of(graph.nodes[i].result)) out.append(":::").append(look->result);
+    out += '\n';
   }
   for (const auto& edge : graph.edges) {
     out += "  n" + std::to_string(edge.from);
@@ -155,7 +183,12 @@ void append_mermaid(std::string& out, const Graph& graph) {
 void append_dot(std::string& out, const Graph& graph) {
   out += "digraph " + dot_string(graph.pipeline) + " {\n  node [shape=box];\n";
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    out += "  n" + std::to_string(i) + " [label=" + dot_string(graph.nodes[i].address) + "];\n";
+    out += "  n" + std::to_string(i) + " [label=" + dot_string(graph.nodes[i].address);
+    if (const Look* look = look_of(graph.nodes[i].result)) {
+      out.append(",style=filled,fillcolor=\"").append(look->fill).append("\",color=\"").append(look->line);
+      out.append("\",tooltip=\"").append(look->result).append("\"");
+    }
+    out += "];\n";
   }
   for (const auto& edge : graph.edges) {
     out += "  n" + std::to_string(edge.from) + " -> n" + std::to_string(edge.to);
@@ -181,6 +214,10 @@ void append_json(std::string& out, const Graph& graph) {
     append_json_string(out, node.name);
     out += ",\"stack\":";
     append_json_string(out, node.stack);
+    if (!node.result.empty()) {
+      out += ",\"result\":";
+      append_json_string(out, node.result);
+    }
     out += '}';
   }
   out += "],\"edges\":[";

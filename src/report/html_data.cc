@@ -72,6 +72,8 @@ void append_story(std::string& out, const Book& book, size_t index) {
     object.number("d", static_cast<double>(story.duration.count()));
     object.number("u", static_cast<double>(story.cpu_us) / 1000);
     object.number("p", static_cast<double>(story.peak_bytes));
+    object.number("ir", static_cast<double>(story.read_bytes));
+    object.number("iw", static_cast<double>(story.write_bytes));
   }
   object.text("y", story.why);
   object.text("b", story.blocked_by);

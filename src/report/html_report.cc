@@ -81,11 +81,13 @@ void append_header(std::string& out, const Book& book, const RunFinished& event)
   const std::string result(state::to_text(event.result));
   out += "<header>\n<h1>" + html(book.pipeline) + " <span class=\"verdict v-" + result + "\">" +
          std::string(word_for(event.result)) + "</span></h1>\n";
-  uint64_t cpu = 0, peak = 0;
+  uint64_t cpu = 0, peak = 0, read = 0, written = 0;
   for (const Story& story : book.stories) {
     if (story.result == InstanceResult::cached) continue;
     cpu += story.cpu_us;
     peak = std::max(peak, story.peak_bytes);
+    read += story.read_bytes;
+    written += story.write_bytes;
   }
   out += "<dl class=\"facts\">\n";
   append_fact(out, "Took", format_duration(event.duration));
@@ -96,6 +98,8 @@ void append_header(std::string& out, const Book& book, const RunFinished& event)
   if (book.max_parallel > 0) append_fact(out, "At once", "at most " + std::to_string(book.max_parallel));
   if (cpu > 0) append_fact(out, "CPU", seconds_text(cpu));
   if (peak > 0) append_fact(out, "Memory", format_bytes(peak) + " at most, of one");
+  if (read + written > 0)
+    append_fact(out, "Read, written", format_bytes(read) + ", " + format_bytes(written));
   if (event.oldest.time_since_epoch().count() != 0) {
     append_fact(out, "Oldest result", age_text(event.oldest, event.time) + " old");
   }

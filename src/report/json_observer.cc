@@ -89,6 +89,8 @@ class JsonObserver final : public Observer {
     if (!event.work_folder.empty()) text_field("work_folder", event.work_folder);
     if (event.cpu_us > 0) number_field("cpu_ms", (event.cpu_us + 500) / 1000);
     if (event.peak_bytes > 0) number_field("peak_bytes", event.peak_bytes);
+    if (event.read_bytes > 0) number_field("read_bytes", event.read_bytes);
+    if (event.write_bytes > 0) number_field("write_bytes", event.write_bytes);
     if (event.result == state::InstanceResult::cached) time_field("cached_at", event.cached_at);
     lines_field("why", event.why);
     close();

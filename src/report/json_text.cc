@@ -142,28 +142,4 @@ void append_error_fields(std::string& out, const Error& error) {
   if (!error.traceback.empty()) append_text_or_null(out, "traceback", error.traceback);
 }
 
-Error error_from_json(std::string_view text) {
-  Error error;
-  const auto json = parse_json(text);
-  if (!json || !json->is_object()) {
-    error.message = text;
-    return error;
-  }
-  const auto read = [&](const char* key) {
-    const auto found = json->find(key);
-    return found != json->end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  const auto position = [&](const char* key) -> uint32_t {
-    const auto found = json->find(key);
-    return found != json->end() && found->is_number_unsigned() ? found->get<uint32_t>() : 0;
-  };
-  error.code = read("code");
-  error.message = read("message");
-  error.hint = read("hint");
-  error.traceback = read("traceback");
-  error.where = {read("file"), position("line"), position("column"), read("path")};
-  if (error.where.file.empty()) error.where.file = read("where");
-  return error;
-}
-
 }  // namespace pf::report

@@ -22,8 +22,5 @@ bool append_json_value(std::string& out, std::string_view cbor, size_t limit = S
 /// `"code":…,"message":…,"hint":…,"file":…,"line":…,"column":…` (null where unknown), then `path` and
 /// `traceback` where there are any; no braces.
 void append_error_fields(std::string& out, const Error& error);
-/// Reads an error's JSON text as the run store keeps it: code, message, hint, where, file, line, column,
-/// path, traceback, each optional. Text that is no JSON object becomes the message.
-Error error_from_json(std::string_view text);
 
 }  // namespace pf::report

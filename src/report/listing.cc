@@ -1,9 +1,13 @@
 #include "report/listing.h"
 
 #include <algorithm>
+#include <list>
+#include <unordered_map>
 #include <utility>
 
+#include "base/json.h"
 #include "base/text.h"
+#include "report/eta.h"
 #include "report/json_text.h"
 #include "report/messages.h"
 #include "report/summary.h"
@@ -11,10 +15,12 @@
 #include "report/time_text.h"
 #include "report/values.h"
 #include "report/visible.h"
+#include "state/stored_error.h"
 
 namespace pf::report {
 namespace {
 
+using state::error_from_json;
 using state::InstanceRecord;
 using state::RunResult;
 
@@ -37,22 +43,34 @@ Counts counts_of(const Status& status) {
 }
 
 Milliseconds duration_of(const state::RunRecord& run) {
-  return std::chrono::duration_cast<Milliseconds>(run.finished - run.started);
+  return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(run.finished - run.started));
 }
 
 Milliseconds since(WallTime time, WallTime now) {
   return std::max(Milliseconds(0), std::chrono::duration_cast<Milliseconds>(now - time));
 }
 
+// As the live view tells it: tenths would be told as if they were known.
+std::string whole_seconds(Milliseconds time) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(time);
+  return seconds.count() < 60 ? std::to_string(seconds.count()) + "s" : format_duration(seconds);
+}
+
 bool goes_on(const Status& status) {
   return status.held && status.run && status.run->result == RunResult::none;
 }
 
-// As many as the run was begun with, and those that were expanded since.
-uint32_t total_of(const Status& status) {
+// Places of instances in the run: as many as it was begun with, and those that were expanded since.
+uint32_t places_of(const Status& status) {
   uint32_t out = status.run->instances;
   for (const auto& record : status.instances) out = std::max(out, record.instance + 1);
   return out;
+}
+
+// What was expanded is no instance any more.
+uint32_t total_of(const Status& status) {
+  const uint32_t places = places_of(status);
+  return places - std::min(places, static_cast<uint32_t>(status.expanded.size()));
 }
 
 uint32_t done_of(const Status& status) {
@@ -99,6 +117,9 @@ void append_attempts(std::string& out, const Status& status) {
       out += goes_on(status) ? "runs" : "broken off";
     } else {
       out.append(word_for(attempt.result)).append(" after ").append(format_duration(attempt.duration));
+      const std::string used =
+          usage(attempt.cpu_us, attempt.peak_bytes, attempt.read_bytes, attempt.write_bytes);
+      if (!used.empty()) out += " (" + used + ")";
       if (!attempt.error.empty()) {
         const Error error = error_from_json(attempt.error);
         out += ": " + visible(shorten(error.message, 200)) + " [" + visible(error.code) + "]";
@@ -106,6 +127,22 @@ void append_attempts(std::string& out, const Status& status) {
     }
     out += '\n';
   }
+}
+
+struct Io {
+  uint64_t read = 0, written = 0;  // bytes
+};
+
+// Over all attempts of each instance, by its index; only attempts are stored with it.
+std::vector<Io> io_of(const Status& status) {
+  std::vector<Io> out;
+  for (const auto& attempt : status.attempts) {
+    if (attempt.read_bytes + attempt.write_bytes == 0) continue;
+    if (out.size() <= attempt.instance) out.resize(attempt.instance + 1);
+    out[attempt.instance].read += attempt.read_bytes;
+    out[attempt.instance].written += attempt.write_bytes;
+  }
+  return out;
 }
 
 void append_hooks(std::string& out, const Status& status) {
@@ -169,6 +206,67 @@ void write_outputs_text(Sink& sink, std::vector<InstanceRecord> records, size_t 
   }
 }
 
+std::optional<Milliseconds> time_left(const Status& status, const std::vector<InstanceRecord>& latest,
+                                      const pipeline::Pipeline& pipeline, WallTime now) {
+  if (!goes_on(status) || pipeline.instances.size() != status.run->instances) return std::nullopt;
+  std::unordered_map<std::string_view, Milliseconds> took;
+  for (const auto& record : latest) took.emplace(record.address, record.duration);
+  const uint32_t total = places_of(status);
+  std::vector<orchestrator::InstanceInfo> infos(total);
+  std::vector<Milliseconds> expected(total);
+  std::vector<std::vector<uint32_t>> upstream(total);
+  const auto know = [&](uint32_t index, std::string address) {
+    if (const auto known = took.find(address); known != took.end()) expected[index] = known->second;
+    infos[index] = {std::move(address), {}};
+    infos[index].type = type_of(infos[index].address);
+  };
+  for (uint32_t i = 0; i < pipeline.instances.size(); ++i) {
+    know(i, pipeline.address(i));
+    for (const auto& edge : pipeline.upstream(i)) upstream[i].push_back(edge.upstream);
+  }
+  for (const auto& record : status.instances) {
+    if (record.instance >= status.run->instances)
+      know(record.instance, record.address);  // it was expanded
+    else if (infos[record.instance].address != record.address)
+      return std::nullopt;
+  }
+  orchestrator::RunStarted begun;
+  begun.instances = &infos;
+  begun.expected = &expected;
+  begun.upstream = &upstream;
+  begun.max_parallel = pipeline.max_parallel;
+  // The run may have been given another one than the file has.
+  if (const auto details = parse_json(status.run->details); details && details->is_object()) {
+    if (const auto most = details->find("max_parallel"); most != details->end() && most->is_number_unsigned())
+      begun.max_parallel = most->get<uint32_t>();
+  }
+  Eta eta;
+  eta.begin(begun);
+  std::list<Running> running;
+  for (const auto& record : status.instances) {
+    if (record.result == InstanceResult::none) {
+      running.push_back(
+          {record.instance, record.attempts, SteadyTime() - since(record.started, now), {}, {}});
+      continue;
+    }
+    orchestrator::InstanceFinished ended{};
+    ended.index = record.instance;
+    ended.result = record.result;
+    ended.duration = record.duration;
+    eta.finished(ended);
+  }
+  for (uint32_t i = 0; i < total; ++i) {
+    if (std::find(status.expanded.begin(), status.expanded.end(), infos[i].address) == status.expanded.end())
+      continue;
+    orchestrator::InstanceFinished ended{};
+    ended.index = i;
+    ended.result = InstanceResult::skipped;  // it took no time
+    eta.finished(ended);
+  }
+  if (done_of(status) >= total_of(status)) return std::nullopt;
+  return eta.left(total, running, SteadyTime());
+}
+
 std::string_view status_word(const Status& status) {
   if (!status.run) return "none";
   return word_of(*status.run, status.held);
@@ -192,6 +290,7 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
     out += "running since " + date_and_time(run.started) + " (" +
            format_duration(since(run.started, options.now)) + "), " + std::to_string(done_of(status)) +
            " of " + std::to_string(total_of(status)) + " done";
+    if (status.left && status.left->count() > 0) out += ", about " + whole_seconds(*status.left) + " left";
   } else {
     out += "broken off: the run of " + date_and_time(run.started) + " ended without a result";
   }
@@ -227,6 +326,7 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
   if (goes_on(status)) append_running(out, status, options);
   if (options.verbose) {
     out += "\nInstances\n";
+    const auto moved = io_of(status);
     for (const auto& record : status.instances) {
       out += "  ";
       const size_t from = out.size();
@@ -234,7 +334,11 @@ void append_status_text(std::string& out, const Status& status, const StatusOpti
       out += record.result == InstanceResult::none ? open : word_for(record.result);
       pad(out, from, 10);
       out += "  " + visible(record.address);
-      if (record.attempts > 0) out += " (" + effort(record.attempts, record.duration) + ")";
+      if (record.attempts > 0) {
+        const Io io = moved.size() > record.instance ? moved[record.instance] : Io();
+        const std::string used = usage(record.cpu_us, record.peak_bytes, io.read, io.written);
+        out += " (" + effort(record.attempts, record.duration) + (used.empty() ? "" : "; " + used) + ")";
+      }
       if (!record.run.empty()) out += " (ran in " + visible(record.run) + ")";
       out += '\n';
     }
@@ -264,6 +368,7 @@ void write_status_json(Sink& sink, const Status& status) {
     if (run.result != RunResult::none) out += ",\"duration_ms\":" + std::to_string(duration_of(run).count());
     out += ",\"total\":" + std::to_string(total_of(status));
     out += ",\"done\":" + std::to_string(done_of(status));
+    if (status.left) out += ",\"left_ms\":" + std::to_string(status.left->count());
     out.append(",\"kind\":\"").append(state::to_text(run.kind)).append("\"");
     if (!run.profile.empty()) {
       out += ",\"profile\":";

@@ -53,30 +53,40 @@ Plan plan(const View& view, Size size) {
 
 Row header(const View& view, SteadyTime now, size_t width) {
   const Tally& tally = *view.tally;
-  Row row(width, view.color);
   const uint32_t total = tally.total();
-  if (width >= 60 && total > 0) {
+  struct Piece {
+    std::string text;
+    Style style = Style::plain;
+  };
+  std::vector<Piece> pieces;
+  pieces.push_back({std::to_string(tally.done()) + "/" + std::to_string(total) + " done", Style::bold});
+  const auto count = [&](size_t of, const char* what, Style style) {
+    if (of == 0) return;
+    pieces.push_back({", "});
+    pieces.push_back({std::to_string(of) + what, style});
+  };
+  const Counts& counts = tally.counts();
+  count(counts.failed(), " failed", Style::red);
+  count(counts[InstanceResult::blocked], " blocked", Style::yellow);
+  count(counts[InstanceResult::cached], " cached", Style::plain);
+  size_t backing_off = 0;
+  for (const Running& running : tally.running()) backing_off += running.retry_at > now ? 1 : 0;
+  pieces.push_back({", " + std::to_string(tally.running().size() - backing_off) + " running"});
+  count(backing_off, " waiting to retry", Style::yellow);
+  pieces.push_back({"  " + elapsed(now - tally.since())});
+  if (view.left && view.left->count() > 0)
+    pieces.push_back({", about " + elapsed(*view.left + Milliseconds(999)) + " left"});
+  size_t needed = kBar + 3;
+  for (const Piece& piece : pieces) needed += cells(piece.text);
+  Row row(width, view.color);
+  // What it counts matters more than the bar.
+  if (needed <= width && width >= 60 && total > 0) {
     const size_t filled = kBar * std::min(tally.done(), total) / total;
     std::string bar = "[" + std::string(filled, '=');
     if (filled < kBar) bar += '>' + std::string(kBar - filled - 1, ' ');
     row.add(bar + "] ");
   }
-  row.add(std::to_string(tally.done()) + "/" + std::to_string(total) + " done", Style::bold);
-  const Counts& counts = tally.counts();
-  if (counts.failed() > 0) row.add(", ").add(std::to_string(counts.failed()) + " failed", Style::red);
-  if (const uint32_t blocked = counts[InstanceResult::blocked]; blocked > 0) {
-    row.add(", ").add(std::to_string(blocked) + " blocked", Style::yellow);
-  }
-  if (const uint32_t cached = counts[InstanceResult::cached]; cached > 0) {
-    row.add(", " + std::to_string(cached) + " cached");
-  }
-  size_t backing_off = 0;
-  for (const Running& running : tally.running()) backing_off += running.retry_at > now ? 1 : 0;
-  row.add(", " + std::to_string(tally.running().size() - backing_off) + " running");
-  if (backing_off > 0) row.add(", ").add(std::to_string(backing_off) + " waiting to retry", Style::yellow);
-  row.add("  " + elapsed(now - tally.since()));
-  if (view.left && view.left->count() > 0)
-    row.add(", about " + elapsed(*view.left + Milliseconds(999)) + " left");
+  for (const Piece& piece : pieces) row.add(piece.text, piece.style);
   row.add("  ").add(tally.pipeline(), Style::dim);
   return row;
 }

@@ -36,6 +36,19 @@ std::string effort(uint32_t attempts, Milliseconds duration) {
   return out + format_duration(duration);
 }
 
+std::string usage(uint64_t cpu_us, uint64_t peak_bytes, uint64_t read_bytes, uint64_t write_bytes) {
+  std::string out;
+  const auto add = [&](const char* what, const std::string& amount) {
+    out.append(out.empty() ? "" : ", ").append(what).append(" ").append(amount);
+  };
+  const auto cpu_ms = static_cast<int64_t>((cpu_us + 500) / 1000);
+  if (cpu_ms > 0) add("CPU", format_duration(Milliseconds(cpu_ms)));
+  if (peak_bytes > 0) add("memory", format_bytes(peak_bytes));
+  if (read_bytes > 0) add("read", format_bytes(read_bytes));
+  if (write_bytes > 0) add("wrote", format_bytes(write_bytes));
+  return out;
+}
+
 void append_failure(std::string& out, const Failure& failure, size_t indent) {
   out.append(indent, ' ');
   out += failure.address + ' ';

@@ -34,6 +34,8 @@ struct OfSection {
   uint64_t refused = 0;
   double cpu_s = 0;
   uint64_t peak_bytes = 0;
+  uint64_t read_bytes = 0;
+  uint64_t write_bytes = 0;
   // Durations of what ran.
   std::array<uint64_t, kBuckets.size()> up_to{};
   uint64_t ran = 0;
@@ -99,6 +101,8 @@ class Metrics final : public Observer {
     section.attempts += event.attempts;
     section.cpu_s += static_cast<double>(event.cpu_us) / 1e6;
     section.peak_bytes = std::max(section.peak_bytes, event.peak_bytes);
+    section.read_bytes += event.read_bytes;
+    section.write_bytes += event.write_bytes;
     if (event.attempts == 0) return;
     const double took = seconds(event.duration);
     for (size_t i = 0; i < kBuckets.size(); ++i) section.up_to[i] += took <= kBuckets[i] ? 1 : 0;
@@ -175,6 +179,10 @@ class Metrics final : public Observer {
           [](const auto& s) { return s.cpu_s; });
     gauge("pangeo_forge_memory_peak_bytes", "bytes", "Most memory that one attempt had.",
           [](const auto& s) { return s.peak_bytes; });
+    gauge("pangeo_forge_read_bytes", "bytes", "What attempts read, of files, servers and by programs.",
+          [](const auto& s) { return s.read_bytes; });
+    gauge("pangeo_forge_written_bytes", "bytes", "What attempts wrote, to files, servers and by programs.",
+          [](const auto& s) { return s.write_bytes; });
     page.family("pangeo_forge_instance_duration_seconds", "histogram", "seconds",
                 "How long instances took that ran, over all their attempts.");
     for (const auto& [type, section] : sections_) {

@@ -231,6 +231,7 @@ class Service final : public Downloads {
       }
       pool();
       one.options.pool = pool_;
+      one.options.usage = job.request.usage;
       if (job.request.progress) {
         one.options.progress = [this, id, alive = alive_, post = post_](uint64_t so_far,
                                                                         std::optional<uint64_t> total) {
@@ -341,6 +342,7 @@ class Service final : public Downloads {
     request.raw = true;
     request.bulk = true;
     request.sink = job.file;
+    request.usage = job.request.usage;
     ++job.tries;
     job.size_before = job.file->size();
     job.transfer = http_.submit(

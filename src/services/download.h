@@ -35,6 +35,7 @@ struct DownloadRequest {
   Milliseconds connect_timeout{10000};
   uint64_t max_size = UINT64_MAX;  // bytes
   bool cache = false;              // use and fill it, where sha256 is given
+  std::shared_ptr<Usage> usage;    // counts what comes, and what is written; null: nothing does
   Http::Check check;               // before each hop of each source, and before a file from the cache is used
   std::function<void(uint64_t done, std::optional<uint64_t> total)> progress;  // bytes; a few times a second
 };

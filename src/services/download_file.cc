@@ -296,6 +296,7 @@ bool DownloadFile::write(std::string_view data) noexcept {
       at += static_cast<uint64_t>(n);
       left.remove_prefix(static_cast<size_t>(n));
     }
+    if (options_.usage) options_.usage->write(data.size());
     if (at_once_ && at <= kAtOnce) {
       absorb(data);
       hashed_ = at;
@@ -487,6 +488,10 @@ Result<bool> DownloadFile::take_cached() {
     return tl::unexpected(failure_);
   }
   written_ = hit->size;
+  if (options_.usage) {
+    options_.usage->read(hit->size);
+    options_.usage->write(hit->size);
+  }
   found_sha256_ = options_.sha256;
   state_ = State::done;
   return true;
@@ -515,6 +520,7 @@ void DownloadFile::copy(UniqueFd from) {
         state_ = State::whole;
         return finish();
       }
+      if (options_.usage) options_.usage->read(static_cast<uint64_t>(n));
       if (!write({buffer.data(), static_cast<size_t>(n)})) return;
     }
   } catch (const std::exception&) {

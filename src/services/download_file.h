@@ -50,6 +50,8 @@ class DownloadFile final : public BodySink, public std::enable_shared_from_this<
     uint64_t max_size = UINT64_MAX;
     std::shared_ptr<const DownloadCache> cache;  // null: neither used nor filled
     std::weak_ptr<DownloadPool> pool;
+    /// Counts what is written, and read from the cache or another file; null: nothing does.
+    std::shared_ptr<Usage> usage;
     /// Bytes so far and in all, a few times a second; on the thread of the transfer.
     std::function<void(uint64_t done, std::optional<uint64_t> total)> progress;
   };

@@ -397,8 +397,8 @@ Result<void> Folder::mkdir(std::string_view path) const {
   return {};
 }
 
-Result<void> Folder::copy(const Folder& from, std::string_view source, const Folder& to,
-                          std::string_view target, Stop stop) {
+Result<uint64_t> Folder::copy(const Folder& from, std::string_view source, const Folder& to,
+                              std::string_view target, Stop stop) {
   auto in = from.open_file("copy", source, O_RDONLY, 0);
   if (!in) return tl::unexpected(in.error());
   struct stat info {};
@@ -408,6 +408,7 @@ Result<void> Folder::copy(const Folder& from, std::string_view source, const Fol
   Draft draft(at->fd.get(), info.st_mode & 0777);
   if (draft.code() != 0) return tl::unexpected(to.failure("write", target, draft.code()));
   std::vector<char> buffer(256U << 10);
+  uint64_t size = 0;
   while (true) {
     if (stopped(stop)) return tl::unexpected(from.failure("copy", source, ECANCELED));
     const ssize_t n = ::read(in->get(), buffer.data(), buffer.size());
@@ -417,9 +418,10 @@ Result<void> Folder::copy(const Folder& from, std::string_view source, const Fol
     if (int code = write_whole(draft.fd(), buffer.data(), static_cast<size_t>(n)); code != 0) {
       return tl::unexpected(to.failure("write", target, code));
     }
+    size += static_cast<uint64_t>(n);
   }
   if (int code = draft.put(at->name); code != 0) return tl::unexpected(to.failure("write", target, code));
-  return {};
+  return size;
 }
 
 Result<void> Folder::move(const Folder& from, std::string_view source, const Folder& to,
@@ -437,7 +439,7 @@ Result<void> Folder::move(const Folder& from, std::string_view source, const Fol
   if (code == EXDEV &&
       ::fstatat(old_place->fd.get(), old_place->name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
       S_ISREG(info.st_mode)) {
-    if (auto copied = copy(from, source, to, target, stop); !copied) return copied;
+    if (auto copied = copy(from, source, to, target, stop); !copied) return tl::unexpected(copied.error());
     if (::unlinkat(old_place->fd.get(), old_place->name.c_str(), 0) == 0) return {};
     code = errno;
   }

@@ -97,9 +97,9 @@ class Folder {
   /// Removes a file, link, or folder with all that is in it, not through links and not into mounts. False:
   /// nothing was there.
   Result<bool> remove(std::string_view path, Stop stop) const;
-  /// Copies a file's content and mode; the new one appears as a whole.
-  static Result<void> copy(const Folder& from, std::string_view source, const Folder& to,
-                           std::string_view target, Stop stop);
+  /// Copies a file's content and mode; the new one appears as a whole. Its size in bytes.
+  static Result<uint64_t> copy(const Folder& from, std::string_view source, const Folder& to,
+                               std::string_view target, Stop stop);
   /// Renames; between file systems a file is copied and removed, a folder refused (`os.exdev`).
   static Result<void> move(const Folder& from, std::string_view source, const Folder& to,
                            std::string_view target, Stop stop);

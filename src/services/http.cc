@@ -85,6 +85,7 @@ bool broken(int outcome) {
 struct Stream {
   std::shared_ptr<BodySource> source;
   std::shared_ptr<BodySink> sink;
+  std::shared_ptr<Usage> usage;
   bool taken = false;
   bool source_failed = false;
   Headers headers{};        // of the last answer that was begun
@@ -107,13 +108,16 @@ pf_net_body stream_begin(void* context, int status, const char* headers, size_t 
 }
 
 int stream_write(void* context, const char* data, size_t size) {
-  return static_cast<Stream*>(context)->sink->write({data, size}) ? 0 : -1;
+  auto& s = *static_cast<Stream*>(context);
+  if (s.usage) s.usage->read(size);
+  return s.sink->write({data, size}) ? 0 : -1;
 }
 
 ptrdiff_t stream_read(void* context, char* buffer, size_t size) {
   auto& s = *static_cast<Stream*>(context);
   const ptrdiff_t got = s.source->read(buffer, size);
   s.source_failed = s.source_failed || got < 0;
+  if (s.usage && got > 0) s.usage->write(static_cast<uint64_t>(got));
   return got;
 }
 
@@ -311,12 +315,13 @@ class Client final : public Http {
       }
       stream.release = stream_release;
       out.stream = &stream;
-      out.stream_context = new Stream{r.source, r.sink};
+      out.stream_context = new Stream{r.source, r.sink, r.usage};
     }
     if (table_->submit(handle_, &out) != 0) {
       return fail("http.internal", r.method + " " + url + ": the HTTP module takes no request",
                   "check this machine's free memory and limit of threads");
     }
+    if (r.usage && r.body) r.usage->write(r.body->size());
     return {};
   }
 
@@ -370,6 +375,7 @@ class Client final : public Http {
     auto found = pending_.find(raw.id);
     if (found == pending_.end()) return;  // cancelled meanwhile
     Pending& p = found->second;
+    if (p.request.usage) p.request.usage->read(raw.body.size());
     if (raw.outcome != PF_NET_OK) {
       if (broken(raw.outcome) && again(raw.id, p, nullptr)) return;
       return end(raw.id, tl::unexpected(error_of(raw, p)));

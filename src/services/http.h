@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "services/http_text.h"
 #include "services/url.h"
+#include "services/usage.h"
 
 namespace pf::services {
 
@@ -86,6 +87,7 @@ struct HttpRequest {
   int max_redirects = kMaxRedirects;
   std::optional<Url> proxy;  // http; the proxy resolves the names, and its address alone is checked here
   HttpRetry retry;
+  std::shared_ptr<Usage> usage;  // counts the bodies of each hop and repetition; null: nothing does
 };
 
 /// The last answer.

@@ -32,7 +32,8 @@ Error file_error(const std::string& what, int errno_value) {
   return error;
 }
 
-PiecesBody::PiecesBody(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {
+PiecesBody::PiecesBody(std::vector<Piece> pieces, std::shared_ptr<Usage> usage)
+    : pieces_(std::move(pieces)), usage_(std::move(usage)) {
   for (const Piece& piece : pieces_) size_ += size_of(piece);
 }
 
@@ -62,6 +63,7 @@ ptrdiff_t PiecesBody::read(char* buffer, size_t size) noexcept {
       return -1;
     }
     got = static_cast<size_t>(n);
+    if (usage_) usage_->read(got);
   }
   offset_ += got;
   return static_cast<ptrdiff_t>(got);
@@ -121,6 +123,7 @@ bool FileSink::write(std::string_view data) noexcept {
     if (n < 0) return fail(errno);
     data.remove_prefix(static_cast<size_t>(n));
     size_ += static_cast<uint64_t>(n);
+    if (usage_) usage_->write(static_cast<uint64_t>(n));
   }
   return true;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "services/files.h"
 #include "services/http.h"
+#include "services/usage.h"
 
 namespace pf::services {
 
@@ -24,7 +26,8 @@ class PiecesBody final : public BodySource {
   };
   using Piece = std::variant<std::string, File>;
 
-  explicit PiecesBody(std::vector<Piece> pieces);
+  /// `usage` counts what is read of files; null: nothing does.
+  explicit PiecesBody(std::vector<Piece> pieces, std::shared_ptr<Usage> usage = {});
   /// Error `os.*`.
   static Result<File> file(UniqueFd fd, std::string text);
 
@@ -35,6 +38,7 @@ class PiecesBody final : public BodySource {
 
  private:
   std::vector<Piece> pieces_;
+  std::shared_ptr<Usage> usage_;
   uint64_t size_ = 0;
   size_t at_ = 0;        // the piece
   uint64_t offset_ = 0;  // in it
@@ -45,7 +49,9 @@ class PiecesBody final : public BodySource {
 /// 2xx; the bodies of other answers are kept in memory. What is there is replaced.
 class FileSink final : public BodySink {
  public:
-  explicit FileSink(FileTarget target) : target_(std::move(target)) {}
+  /// `usage` counts what is written; null: nothing does.
+  explicit FileSink(FileTarget target, std::shared_ptr<Usage> usage = {})
+      : target_(std::move(target)), usage_(std::move(usage)) {}
   ~FileSink() override;
   FileSink(const FileSink&) = delete;
   FileSink& operator=(const FileSink&) = delete;
@@ -63,6 +69,7 @@ class FileSink final : public BodySink {
   bool fail(int code) noexcept;
 
   FileTarget target_;
+  std::shared_ptr<Usage> usage_;
   UniqueFd fd_;
   std::string draft_;  // its name
   uint64_t size_ = 0;

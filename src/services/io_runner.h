@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "services/usage.h"
 
 namespace pf::services {
 
@@ -27,7 +28,8 @@ struct IoJob {
   std::string request;  // for its stdin
   std::vector<IoGrant> read, write;
   bool network = false;
-  Milliseconds timeout{0};  // after which it is killed
+  Milliseconds timeout{0};       // after which it is killed
+  std::shared_ptr<Usage> usage;  // counts what the helper used; null: nothing does
 };
 
 class IoRunner {

@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <unordered_set>
+#include <set>
+#include <unordered_map>
 
 #include "base/json.h"
 #include "state/reading.h"
@@ -39,7 +40,7 @@ Result<void> take_run(Connection& connection, const Statement& row, std::vector<
   if (result < 0 || result > static_cast<int64_t>(RunResult::timed_out)) {
     return tl::unexpected(connection.damaged("a run has the result " + std::to_string(result)));
   }
-  if (row.number(8) < 0 || row.number(8) > static_cast<int64_t>(RunKind::refresh)) {
+  if (row.number(8) < 0 || row.number(8) > static_cast<int64_t>(RunKind::cleanup)) {
     return tl::unexpected(connection.damaged("a run has the kind " + std::to_string(row.number(8))));
   }
   out.push_back(read_run(row));
@@ -150,15 +151,17 @@ class SqliteReader final : public Reader {
     return gather<Pending>([&](Connection& connection, int64_t version, Pending& out) -> Result<void> {
       if (version < 3) return {};
       std::vector<RunRecord> runs;
-      auto found = find_runs(connection, version,
-                             "pipeline = ?1 AND kind = 0 AND finished = 0 AND cleaned = 0 AND cleanups <> '' "
-                             "ORDER BY run DESC LIMIT ?2",
-                             pipeline, SIZE_MAX, runs);
+      auto found =
+          find_runs(connection, version,
+                    "pipeline = ?1 AND kind IN (0, 3) AND finished = 0 AND cleaned = 0 AND cleanups <> '' "
+                    "ORDER BY run DESC LIMIT ?2",
+                    pipeline, SIZE_MAX, runs);
       if (!found) return found;
       for (auto& run : runs) {
-        auto pending = pending_of(connection, run);
-        if (!pending) return tl::unexpected(pending.error());
-        if (!pending->empty()) out.push_back({std::move(run), std::move(*pending)});
+        PendingCleanups pending;
+        pending.run = std::move(run);
+        if (auto gathered = gather_pending(connection, pending); !gathered) return gathered;
+        if (!pending.addresses.empty() || !pending.overtaken.empty()) out.push_back(std::move(pending));
       }
       return {};
     });
@@ -198,23 +201,69 @@ class SqliteReader final : public Reader {
     return each(connection, *rows, [&](const Statement& row) { return take_run(connection, row, out); });
   }
 
-  static Result<std::vector<std::string>> pending_of(Connection& connection, const RunRecord& run) {
+  static Result<void> gather_pending(Connection& connection, PendingCleanups& out) {
+    const RunRecord& run = out.run;
     const auto list = parse_json(run.cleanups);
     const auto is_text = [](const Json& value) { return value.is_string(); };
     if (!list || !list->is_array() || !std::all_of(list->begin(), list->end(), is_text)) {
       return tl::unexpected(connection.damaged("the list of cleanups of the run " + run.id));
     }
     std::vector<InstanceRecord> records;
-    if (auto read = read_instances(connection, run.id, false, records); !read) {
-      return tl::unexpected(read.error());
-    }
-    std::unordered_set<std::string> ended;
+    if (auto read = read_instances(connection, run.id, false, records); !read) return read;
+    std::unordered_map<std::string, int64_t> ended;  // with the row
     for (auto& record : records) {
-      if (record.result != InstanceResult::none) ended.insert(std::move(record.address));
+      if (record.result != InstanceResult::none) ended.emplace(std::move(record.address), record.row);
     }
-    std::vector<std::string> out;
-    for (const Json& address : *list) {
-      if (ended.count(address.get_ref<const std::string&>()) == 0) out.push_back(address.get<std::string>());
+    // Those that had ended, at these rows, when the run was resumed with what they clean up after.
+    const auto details = parse_json(run.details);
+    const Json due_again =
+        details && details->is_object() ? details->value("due_again", Json::object()) : Json::object();
+    int64_t first = INT64_MAX;
+    for (const Json& one : *list) {
+      const auto& address = one.get_ref<const std::string&>();
+      const auto end = ended.find(address);
+      if (end != ended.end() && due_again.is_object() && due_again.value(address, Json()) == end->second)
+        ended.erase(end);
+      if (const auto left = ended.find(address); left == ended.end())
+        out.addresses.push_back(address);
+      else
+        first = std::min(first, left->second);
+    }
+    if (first == INT64_MAX) return {};
+    auto begun = begun_after(connection, run.id, first);
+    if (!begun) return tl::unexpected(begun.error());
+    const std::set<std::string> cleanups(list->begin(), list->end());
+    for (const Json& one : *list) {
+      const auto end = ended.find(one.get_ref<const std::string&>());
+      if (end == ended.end()) continue;
+      PendingCleanups::Overtaken overtaken{end->first, {}};
+      for (const auto& [address, row] : *begun) {
+        if (row >= end->second && cleanups.count(address) == 0) overtaken.by.push_back(address);
+      }
+      if (!overtaken.by.empty()) out.overtaken.push_back(std::move(overtaken));
+    }
+    return {};
+  }
+
+  // Instances of a run with attempts that began when `first` was a row of `instances`, with the last row that
+  // there was then. An attempt may have no row of its own but that of its instance's end.
+  static Result<std::map<std::string, int64_t>> begun_after(Connection& connection, const std::string& run,
+                                                            int64_t first) {
+    std::map<std::string, int64_t> out;
+    for (const char* sql :
+         {"SELECT address, max(after) FROM attempts WHERE run = (SELECT run FROM runs WHERE id = ?1) AND "
+          "after >= ?2 GROUP BY address",
+          "SELECT address, max(row) - 1 FROM instances WHERE run = (SELECT run FROM runs WHERE id = ?1) AND "
+          "row > ?2 AND attempts > 0 AND result BETWEEN 1 AND 6 GROUP BY address"}) {
+      auto rows = connection.prepare(sql);
+      if (!rows) return tl::unexpected(rows.error());
+      rows->bind_text(1, run).bind(2, first);
+      auto done = each(connection, *rows, [&](const Statement& row) -> Result<void> {
+        int64_t& last = out[row.text(0)];
+        last = std::max(last, row.number(1));
+        return {};
+      });
+      if (!done) return tl::unexpected(done.error());
     }
     return out;
   }

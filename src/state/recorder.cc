@@ -11,7 +11,8 @@ Result<Recorder> Recorder::make(Connection connection) {
   Statements& sql = out.sql_;
   const std::string success = std::to_string(static_cast<int>(InstanceResult::succeeded));
   const std::string destroyed = std::to_string(static_cast<int>(RunKind::destroy));
-  const std::string ran = std::to_string(static_cast<int>(RunKind::run));
+  const std::string ran = std::to_string(static_cast<int>(RunKind::run)) + ", " +
+                          std::to_string(static_cast<int>(RunKind::cleanup));
   const std::string fold =
       "INSERT OR REPLACE INTO latest SELECT r.pipeline, i.address, i.row FROM instances i CROSS JOIN runs r "
       "ON r.run = i.run WHERE i.row > (SELECT upto FROM folded) AND i.result = " +

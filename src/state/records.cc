@@ -45,6 +45,7 @@ std::string_view to_text(RunKind kind) {
     case RunKind::run: return "run";
     case RunKind::destroy: return "destroy";
     case RunKind::refresh: return "refresh";
+    case RunKind::cleanup: return "cleanup";
   }
   return "run";
 }

@@ -38,7 +38,12 @@ enum class RunResult : uint8_t { none, succeeded, failed, cancelled, timed_out }
 std::string_view to_text(RunResult result);
 
 /// What a run was for.
-enum class RunKind : uint8_t { run, destroy, refresh };
+enum class RunKind : uint8_t {
+  run,
+  destroy,
+  refresh,
+  cleanup,  // makes up for what runs owed that died
+};
 std::string_view to_text(RunKind kind);
 
 struct RunRecord {
@@ -49,7 +54,9 @@ struct RunRecord {
   WallTime finished{};  // epoch 0 while running, or when the process died
   RunResult result = RunResult::none;
   uint32_t instances = 0;
-  std::string details;  // JSON text: sandbox, refused calls, command line
+  // JSON text: sandbox, refused calls, command line; `due_again`: {address: row} of cleanups that had ended
+  // when the run was resumed, and are due again unless they ended once more
+  std::string details;
   RunKind kind = RunKind::run;
   std::string profile = {};   // empty: none
   std::string cleanups = {};  // JSON text: a list of the addresses whose cleanup is intended; empty: none
@@ -118,6 +125,13 @@ struct InstanceRecord {
 struct PendingCleanups {
   RunRecord run;
   std::vector<std::string> addresses;  // in the order of RunRecord::cleanups
+  /// One that has ended, after which others were begun that clean up nothing. It is due again where it cleans
+  /// up after one of those, which happens when a run is resumed with a changed file.
+  struct Overtaken {
+    std::string address;
+    std::vector<std::string> by;
+  };
+  std::vector<Overtaken> overtaken = {};
 };
 
 /// Holds the state folder exclusively (OFD lock and `lock` file that says who) while it lives.
@@ -201,11 +215,11 @@ class Reader {
   virtual Result<std::map<std::string, std::string>> expansions(const std::string& run) = 0;
   /// In the order in which they ran.
   virtual Result<std::vector<HookRecord>> hooks(const std::string& run) = 0;
-  /// Runs of kind `run` that never ended, with those of their cleanups that have not ended; newest first.
-  /// The one that goes on now is among them.
+  /// Runs of kind `run` and `cleanup` that never ended, with those of their cleanups that have not ended;
+  /// newest first. The one that goes on now is among them.
   virtual Result<std::vector<PendingCleanups>> pending_cleanups(const std::string& pipeline) = 0;
-  /// The last success of each address of a pipeline, in any run of kind `run`; newest first. `cached` is no
-  /// success of its own. A later success in a run of kind `destroy` makes it forgotten.
+  /// The last success of each address of a pipeline, in any run of kind `run` or `cleanup`; newest first.
+  /// `cached` is no success of its own. A later success in a run of kind `destroy` makes it forgotten.
   virtual Result<std::vector<InstanceRecord>> latest(const std::string& pipeline) = 0;
 };
 

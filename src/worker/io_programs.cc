@@ -25,6 +25,7 @@ struct IoPrograms::Job {
   Job(Progress progress, Done on_done) : reader(std::move(progress)), done(std::move(on_done)) {}
   services::io::AnswerReader reader;
   Done done;
+  std::shared_ptr<services::Usage> usage;
   uint64_t program = 0;
   bool broken = false;  // what it says is none of our helper's
   bool stopped = false;
@@ -39,6 +40,7 @@ IoPrograms::~IoPrograms() {
 uint64_t IoPrograms::run(services::IoJob job, Progress progress, Done done) {
   const uint64_t id = ++last_;
   auto running = std::make_shared<Job>(std::move(progress), std::move(done));
+  running->usage = std::move(job.usage);
   jobs_.emplace(id, running);
   Program program;
   program.spec.file = helper_.native();
@@ -85,6 +87,7 @@ void IoPrograms::ended(uint64_t id, ProgramEnd end) {
   if (found == jobs_.end()) return;
   const auto job = std::move(found->second);
   jobs_.erase(found);
+  if (job->usage) end.count(*job->usage);
   const auto outcome = [&]() -> Result<std::string> {
     if (job->stopped) return fail("io.stopped", "the operation was stopped");
     if (job->broken) return tl::unexpected(std::move(job->error));

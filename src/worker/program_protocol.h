@@ -15,6 +15,7 @@ struct ShimRequest {
     run = 1,        // with four descriptors: a memory file with a ProgramSpec, and the program's 0, 1 and 2
     terminate = 2,  // SIGTERM to the program's process group
     kill = 3,       // SIGKILL to the program and all that descends from it
+    interrupt = 4,  // SIGINT to the program's process group
   } kind = Kind::kill;
 };
 inline constexpr int kProgramFds = 4;
@@ -23,7 +24,7 @@ inline constexpr int kProgramFds = 4;
 struct ShimReport {
   enum class Kind : uint32_t {
     failed = 1,  // error, step: the program did not start; the shim is idle again
-    exited = 2,  // status, cpu_us, max_rss: all that it had started is gone; the shim is idle again
+    exited = 2,  // status, cpu_us and what follows: all that it had started is gone; the shim is idle again
   } kind = Kind::failed;
   /// Which part of a start failed.
   enum class Step : uint32_t { request, folder, grant, confine, fork, exec } step = Step::request;
@@ -33,6 +34,7 @@ struct ShimReport {
   uint32_t left = 0;     // processes that it left running, which were killed
   uint64_t cpu_us = 0;   // user and system time, with those of its children that it waited for
   uint64_t max_rss = 0;  // bytes, of the largest of these processes
+  uint64_t read_bytes = 0, write_bytes = 0;  // that read and write calls of these processes moved
 };
 
 /// A path that a program is granted.

@@ -9,6 +9,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "worker/programs_impl.h"
@@ -198,6 +199,8 @@ void ShimPrograms::take(const std::shared_ptr<Shim>& shim) {
       run->end.left = report.left;
       run->end.cpu_us = report.cpu_us;
       run->end.max_rss = report.max_rss;
+      run->end.read_bytes = report.read_bytes;
+      run->end.write_bytes = report.write_bytes;
     }
     release(shim);
     ended(run);
@@ -350,6 +353,12 @@ void ShimPrograms::at_timeout(const std::shared_ptr<Run>& run) {
   run->timer.async_wait([weak = weak_from_this(), run](std::error_code code) {
     if (const auto self = weak.lock(); self && !code) self->at_timeout(run);
   });
+}
+
+void ShimPrograms::signal(uint64_t program, int number) {
+  const auto found = runs_.find(program);
+  if (found == runs_.end() || !found->second->shim || found->second->exited) return;
+  found->second->shim->send(number == SIGINT ? ShimRequest::Kind::interrupt : ShimRequest::Kind::terminate);
 }
 
 void ShimPrograms::kill(uint64_t program) {

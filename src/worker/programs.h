@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "services/usage.h"
 #include "worker/program_protocol.h"
 
 namespace pf::worker {
@@ -32,12 +33,19 @@ struct Program {
 struct ProgramEnd {
   /// It did not start, or was lost: `process.start`, `process.grant`, `process.lost`, `sandbox.unavailable`.
   std::optional<Error> error;
-  int status = 0;          // as waitpid gives it, where there is no error
-  bool timed_out = false;  // killed for its timeout
-  bool killed = false;     // by kill()
-  uint32_t left = 0;       // processes that it left running, which were killed
-  uint64_t cpu_us = 0;     // with those of its children that it waited for
-  uint64_t max_rss = 0;    // bytes, of the largest of these processes
+  int status = 0;                            // as waitpid gives it, where there is no error
+  bool timed_out = false;                    // killed for its timeout
+  bool killed = false;                       // by kill()
+  uint32_t left = 0;                         // processes that it left running, which were killed
+  uint64_t cpu_us = 0;                       // with those of its children that it waited for
+  uint64_t max_rss = 0;                      // bytes, of the largest of these processes
+  uint64_t read_bytes = 0, write_bytes = 0;  // of read and write calls; see services/usage.h
+
+  void count(services::Usage& usage) const {
+    usage.read(read_bytes);
+    usage.write(write_bytes);
+    usage.program(cpu_us, max_rss);
+  }
 };
 
 class Programs {
@@ -50,6 +58,8 @@ class Programs {
   virtual ~Programs() = default;
   /// The program's number, for the others.
   virtual uint64_t start(Program program, Output output, Ended ended) = 0;
+  /// SIGINT, or else SIGTERM, to its process group. It ends when it likes. Of an unknown one: nothing.
+  virtual void signal(uint64_t program, int number) = 0;
   /// SIGKILL to it and all that descends from it. It ends as always. Of an unknown one: nothing.
   virtual void kill(uint64_t program) = 0;
   /// The same, and nothing of it is told any more.

@@ -22,6 +22,7 @@ class ShimPrograms final : public Programs, public std::enable_shared_from_this<
   ~ShimPrograms() override;
 
   uint64_t start(Program program, Output output, Ended ended) override;
+  void signal(uint64_t program, int number) override;
   void kill(uint64_t program) override;
   void drop(uint64_t program) override;
   void pause(uint64_t program, bool paused) override;

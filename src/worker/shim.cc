@@ -12,6 +12,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -110,6 +112,27 @@ std::string content(int fd) {
   return out;
 }
 
+/// The value of a line `NAME: NUMBER` of /proc/PID/io.
+uint64_t value_of(const char* text, const char* name) {
+  const char* at = std::strstr(text, name);
+  return at == nullptr ? 0 : std::strtoull(at + std::strlen(name), nullptr, 10);
+}
+
+/// What a process has read and written. Nothing where the kernel does not count (CONFIG_TASK_IO_ACCOUNTING),
+/// or does not tell us.
+void count_io(pid_t pid, ShimReport& report) {
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/%d/io", static_cast<int>(pid));
+  const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+  if (!file) return;
+  char text[512];
+  const ssize_t n = read(file.get(), text, sizeof text - 1);
+  if (n <= 0) return;
+  text[n] = '\0';
+  report.read_bytes = value_of(text, "rchar: ");
+  report.write_bytes = value_of(text, "wchar: ");
+}
+
 class Shim {
  public:
   Shim(const ShimOptions& options, const ProgramFilters& filters) : options_(options), filters_(filters) {}
@@ -166,10 +189,18 @@ class Shim {
     int status = 0;
     rusage usage{};
     pid_t pid = 0;
+    ShimReport report;
+    siginfo_t ended{};
+    // While it waits to be reaped, the kernel has it all together, with those of its children that it waited
+    // for.
+    if (program_ > 0 &&
+        waitid(P_PID, static_cast<id_t>(program_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        ended.si_pid == program_) {
+      count_io(program_, report);
+    }
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
       if (pid != program_) continue;
       program_ = -1;
-      ShimReport report;
       report.kind = ShimReport::Kind::exited;
       report.status = status;
       const auto micros = [](const timeval& t) {
@@ -211,6 +242,9 @@ class Shim {
       case ShimRequest::Kind::run: return start(fds);
       case ShimRequest::Kind::terminate:
         if (program_ > 0) kill(-program_, SIGTERM);
+        return true;
+      case ShimRequest::Kind::interrupt:
+        if (program_ > 0) kill(-program_, SIGINT);
         return true;
       case ShimRequest::Kind::kill:
         if (program_ > 0) {

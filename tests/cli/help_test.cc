@@ -108,6 +108,40 @@ TEST_F(ShellTest, bash_completes) {
   EXPECT_EQ(offered("pangeo-forge completion f"), "fish\n");
 }
 
+// A pangeo-forge that says what it was asked, for scripts that ask.
+TEST_F(ShellTest, completes_runs_and_instances) {
+  std::ofstream(folder_ / "pangeo-forge")
+      << "#!/bin/sh\necho \"$*\" >> asked\n"
+         "case \"$1\" in\n"
+         "runs) echo '20261121-144738-e79529  2026-11-21 14:47:38  succeeded   12 instances in 2m05s'\n"
+         "      echo '20261120-090211-51c0fe  2026-11-20 09:02:11  failed      12 instances in 1m12s' ;;\n"
+         "graph) echo 'digraph \"p\" {'; echo '  node [shape=box];'; echo '  n0 [label=\"t.one\"];'\n"
+         "       echo '  n1 [label=\"t.two[\\\\\"k\\\\\"]\"];'; echo '  n2 [label=\"s.x-1\",style=filled];'\n"
+         "       echo '  n0 -> n1;' ;;\n"
+         "esac\n";
+  shell("chmod +x pangeo-forge");
+  const auto asked = [&] {
+    const auto text = shell("cat asked; rm -f asked").second;
+    return text;
+  };
+  EXPECT_EQ(offered("./pangeo-forge runs show prod.yaml \"\""),
+            "20261121-144738-e79529,20261120-090211-51c0fe\n");
+  EXPECT_EQ(asked(), "runs list prod.yaml --quiet --limit 50\n");
+  EXPECT_EQ(
+      offered("./pangeo-forge runs diff --state-dir = place prod.yaml 20261120-090211-51c0fe 20261121-1"),
+      "20261121-144738-e79529\n");
+  EXPECT_EQ(asked(), "runs list prod.yaml --quiet --limit 50 --state-dir place\n");
+  EXPECT_EQ(offered("./pangeo-forge logs prod.yaml --pipeline a --run \"\""),
+            "20261121-144738-e79529,20261120-090211-51c0fe\n");
+  EXPECT_EQ(asked(), "runs list prod.yaml --quiet --limit 50 --pipeline a\n");
+  EXPECT_EQ(offered("./pangeo-forge logs prod.yaml \"\""), "t.one,s.x-1\n");
+  EXPECT_EQ(asked(), "graph prod.yaml --format dot\n");
+  EXPECT_EQ(offered("./pangeo-forge why prod.yaml t."), "t.one\n");
+  asked();
+  EXPECT_EQ(offered("./pangeo-forge runs list prod.yaml \"\""), "\n");
+  EXPECT_EQ(shell("ls asked").first, 2);
+}
+
 // The other shells may not be there; each script at least names every command and option.
 TEST_F(ShellTest, zsh_and_fish_take_their_scripts_where_they_are) {
   std::ofstream(folder_ / "script.zsh") << zsh_completion();

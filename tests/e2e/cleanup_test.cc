@@ -238,5 +238,98 @@ TEST(Cleanup, OneThatIsGoneFromTheFileIsRefused) {
   EXPECT_THAT(starts(run), IsEmpty());
 }
 
+// After Ctrl-C the cleanup was done; then the run went on, and was killed.
+TEST(Cleanup, OneThatWasDoneIsDueAgainWhereAResumedRunDied) {
+  const Steps project;
+  const std::string yaml = yaml_of(", wait: 1");
+  Process core(project.running(yaml));
+  ASSERT_TRUE(core.wait_for(seen({"log t.main"})));
+  core.send(SIGINT);
+  EXPECT_THAT(results(told(core.finish())), ElementsAre("t.clean succeeded", "t.main cancelled"));
+  kill_in(project, yaml, "t.main", {"--resume"});
+  project.let_go("main");
+  const auto run = project.run(yaml);
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  EXPECT_EQ(each(run, "run_started", "run").size(), 2U);
+  EXPECT_THAT(starts(run), ElementsAre("t.clean 1", "t.main 1", "t.clean 1"));
+  EXPECT_EQ(project.executed("clean"), 3);
+  EXPECT_EQ(each(project.run(yaml), "run_started", "run").size(), 1U);
+}
+
+TEST(Cleanup, OneThatWasDoneIsNotDueAgainWhereSomethingElseWentOn) {
+  const Steps project;
+  const std::string yaml = yaml_of("") + "    - {name: other, wait: 1}\n";
+  Process core(project.running(yaml));
+  ASSERT_TRUE(core.wait_for(seen({"log t.other", "instance_finished t.clean"})));
+  core.send(SIGINT);
+  core.finish();
+  kill_in(project, yaml, "t.other", {"--resume"});
+  project.let_go("other");
+  const auto run = project.run(yaml);
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  EXPECT_EQ(each(run, "run_started", "run").size(), 1U);
+}
+
+TEST(Cleanup, ARunOfItsOwnThatDiedIsNotGoneOnWith) {
+  const Steps project;
+  const std::string yaml = yaml_of(", wait: 1", ", wait: 1");
+  const std::string dead = kill_in(project, yaml, "t.main");
+  project.let_go("main");
+  const std::string cleanup = kill_in(project, yaml, "t.clean");
+  EXPECT_NE(cleanup, dead);
+  const auto list = project.forge({"runs", "list", "p.yaml"});
+  EXPECT_THAT(list.out, HasSubstr("2 instances, cleanup")) << list.out;
+  project.let_go("clean");
+  const auto run = project.run(yaml, {"--resume"});
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  const auto runs = each(run, "run_started", "run");
+  ASSERT_EQ(runs.size(), 2U) << run.output.out;
+  EXPECT_TRUE(runs[0] != dead && runs[0] != cleanup && runs[1] != dead && runs[1] != cleanup);
+  EXPECT_THAT(starts(run), ElementsAre("t.clean 1", "t.main 1", "t.clean 1"));
+  EXPECT_EQ(each(project.run(yaml), "run_started", "run").size(), 1U);
+}
+
+TEST(Cleanup, OneThatIsGoneFromTheFileCanBeGivenUp) {
+  const Steps project;
+  const std::string dead = kill_in(project, yaml_of(", wait: 1"), "t.main");
+  project.let_go("main");
+  const std::string yaml = "p:\n  t: [{name: main, wait: 1}]\n";
+  EXPECT_THAT(last(project.run(yaml).all, "error")["hint"], HasSubstr("run --abandon-cleanups"));
+  const auto asked = project.run(yaml, {"--abandon-cleanups"});
+  EXPECT_EQ(asked.output.code, 3);
+  EXPECT_EQ(last(asked.all, "error")["code"], "cleanup.unconfirmed");
+  const auto run = project.run(yaml, {"--abandon-cleanups", "--yes"});
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  EXPECT_THAT(starts(run), ElementsAre("t.main 1"));
+  EXPECT_THAT(each(run, "log", "message"),
+              testing::Contains(Json("given up: t.clean does not clean up after the run " + dead)));
+  const auto kept = parse_json(project.forge({"runs", "export", "p.yaml"}).out).value();
+  EXPECT_EQ(kept["details"]["abandoned_cleanups"], Json({{{"run", dead}, {"instance", "t.clean"}}}));
+  // It is settled.
+  EXPECT_EQ(project.run(yaml).output.code, 0);
+  EXPECT_EQ(each(project.run(yaml_of(", wait: 1")), "run_started", "run").size(), 1U);
+}
+
+// Those that the file has are made up for all the same.
+TEST(Cleanup, OnlyThoseThatAreGoneAreGivenUp) {
+  const Steps project;
+  kill_in(project, yaml_of(", wait: 1") + "    - {name: other, finally: true}\n", "t.main");
+  project.let_go("main");
+  const auto run = project.run(yaml_of(", wait: 1"), {"--abandon-cleanups", "--yes"});
+  EXPECT_EQ(run.output.code, 0) << run.output.out;
+  EXPECT_EQ(each(run, "run_started", "run").size(), 2U);
+  EXPECT_THAT(starts(run), ElementsAre("t.clean 1", "t.main 1", "t.clean 1"));
+}
+
+TEST(Cleanup, GivingUpIsAWordForARunThatBeginsAnew) {
+  const Steps project;
+  for (const char* other : {"--resume", "--dry-run"}) {
+    const auto run = project.run("p:\n  t: [{name: a}]\n", {"--abandon-cleanups", "--yes", other});
+    EXPECT_EQ(run.output.code, 3);
+    EXPECT_EQ(last(run.all, "error")["code"], "usage.value");
+  }
+  EXPECT_EQ(project.run("p:\n  t: [{name: a}]\n", {"--yes"}).output.code, 3);
+}
+
 }  // namespace
 }  // namespace pf::test

@@ -1,5 +1,8 @@
 // destroy, refresh, protection, orphans and moves: docs/pipelines.md, "Destroying".
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/pipelines.h"
 
@@ -164,6 +167,48 @@ TEST(Destroy, OnFailureDestroysWhatFailedForGood) {
   EXPECT_FALSE(std::filesystem::exists(project.path() / ".pangeo-forge/pulumi/.pulumi/stacks/p/p-a.json"));
 }
 
+TEST(Destroy, AsksNoHooks) {
+  Project project;
+  project.extension("t", execute("outputs.x = 1"));
+  const std::string instances = "  t: [{name: a}]\n";
+  project.write("p.yaml", "p:\n" + instances);
+  EXPECT_EQ(project.forge({"run", "p.yaml"}).code, 0);
+  project.write("no.lua", "return function(event) error('no ' .. event.stage) end\n");
+  std::string hooks = "  core:\n    hooks:\n";
+  for (const char* stage :
+       {"before_pipeline", "after_plan", "before_instance", "after_instance", "after_pipeline"})
+    hooks += std::string("      ") + stage + ": no.lua\n";
+  project.write("p.yaml", "p:\n" + hooks + instances);
+  const auto refused = project.forge({"run", "p.yaml", "--force"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.out.find("no before_pipeline"), std::string::npos) << refused.out;
+  const auto refreshed = project.forge({"refresh", "p.yaml"});
+  EXPECT_EQ(refreshed.code, 0) << refreshed.out << refreshed.err;
+  const auto destroyed = project.forge({"destroy", "p.yaml", "--yes"});
+  EXPECT_EQ(destroyed.code, 0) << destroyed.out << destroyed.err;
+}
+
+// It succeeded, and its hook says that it did not.
+TEST(Destroy, OnFailureDestroysWhatAHookFailed) {
+  const Project project;
+  const std::string file = (project.path() / "order").string();
+  project.extension("t",
+                    "local forge = require 'forge'\nlocal E = forge.extension {}\n"
+                    "function E:execute() self.state.made = 1 self.outputs.x = 1 end\n"
+                    "function E:destroy() forge.fs.append('" +
+                        file + "', 'destroyed ' .. tostring(self.state.made)) end\nreturn E\n",
+                    "permissions: {write: [" + file + "]}\n");
+  project.write("h.lua", "return function() error('not like this') end");
+  const auto failed = run_pipeline(
+      project,
+      "p:\n  t: [{name: a, on_failure: destroy, max_attempts: 2, hooks: {after_instance: h.lua}}]\n");
+  EXPECT_EQ(failed.result("t.a"), "failed") << failed.output.out;
+  EXPECT_EQ(failed.error_code("t.a"), "hook.failed");
+  EXPECT_EQ(failed.finished["instances"]["t.a"]["attempts"], 1);
+  EXPECT_EQ(project.read("order"), "destroyed 1");
+  EXPECT_FALSE(std::filesystem::exists(project.path() / ".pangeo-forge/pulumi/.pulumi/stacks/p/p-a.json"));
+}
+
 TEST(Refresh, LetsEachLookAgainAndKeepsOutputs) {
   const Project project;
   write(project);
@@ -185,6 +230,54 @@ TEST(Moved, KeepsStateWorkFolderAndTheResult) {
   EXPECT_TRUE(std::filesystem::exists(project.path() / ".pangeo-forge/work/t/new/here"));
   EXPECT_FALSE(std::filesystem::exists(project.path() / ".pangeo-forge/work/t/old"));
   forge(project, {"destroy", "p.yaml", "--yes"});
+  EXPECT_EQ(project.read("order"), "destroy new old -\n");
+}
+
+// `program ARGS…` on a terminal of its own on which `answer` is typed; what it showed.
+std::string on_a_terminal(const Project& project, std::vector<std::string> args, const std::string& answer,
+                          int& code) {
+  args.insert(args.begin(), program());
+  std::vector<char*> argv;
+  for (auto& word : args) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  int terminal = -1;
+  const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    if (chdir(project.path().c_str()) == 0) execv(argv[0], argv.data());
+    _exit(127);
+  }
+  std::string shown;
+  bool answered = false;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(terminal, buffer, sizeof buffer)) > 0;) {
+    shown.append(buffer, static_cast<size_t>(n));
+    if (!answered && shown.find("is taken: ") != std::string::npos) {
+      answered = ::write(terminal, answer.data(), answer.size()) > 0;
+    }
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  ::close(terminal);
+  code = WEXITSTATUS(status);
+  return shown;
+}
+
+TEST(Moved, NothingIsMovedWhereDestroyingIsDeclined) {
+  const Project project;
+  write(project);
+  run_pipeline(project, "p:\n  t: [{name: old}]\n");
+  project.write("p.yaml", "p:\n  core: {moved: [{from: t.old, to: t.new}]}\n  t: [{name: new}]\n");
+  int code = -1;
+  const std::string shown = on_a_terminal(project, {"destroy", "p.yaml"}, "no\n", code);
+  EXPECT_EQ(code, 1) << shown;
+  EXPECT_NE(shown.find("  t.new"), std::string::npos) << shown;
+  EXPECT_TRUE(std::filesystem::exists(project.path() / ".pangeo-forge/work/t/old/here"));
+  EXPECT_FALSE(std::filesystem::exists(project.path() / ".pangeo-forge/work/t/new"));
+  project.write("p.yaml", "p:\n  t: [{name: old}]\n");
+  EXPECT_EQ(run_pipeline(project, "p:\n  t: [{name: old}]\n").result("t.old"), "cached");
+  project.write("p.yaml", "p:\n  core: {moved: [{from: t.old, to: t.new}]}\n  t: [{name: new}]\n");
+  on_a_terminal(project, {"destroy", "p.yaml"}, "yes\n", code);
+  EXPECT_EQ(code, 0);
   EXPECT_EQ(project.read("order"), "destroy new old -\n");
 }
 

@@ -7,6 +7,7 @@
 
 #include "state/old_schemas.h"
 #include "support/leftovers.h"
+#include "support/processes.h"
 #include "support/steps.h"
 
 namespace pf::test {
@@ -14,20 +15,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> out;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream stat(entry.path() / "stat");
-    std::string text;
-    std::getline(stat, text);
-    const auto at = text.rfind(')');
-    if (at != std::string::npos && std::atoi(text.c_str() + at + 4) == parent) out.push_back(std::stoi(name));
-  }
-  return out;
-}
 
 TEST(Faults, AStoppedWorkerEndsByItsTimeout) {
   const Steps project;

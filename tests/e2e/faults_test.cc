@@ -8,54 +8,10 @@
 #include <set>
 
 #include "support/pipelines.h"
+#include "support/processes.h"
 
 namespace pf::test {
 namespace {
-
-// All processes below one, from /proc.
-std::set<pid_t> descendants(pid_t root) {
-  std::map<pid_t, pid_t> parent;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream stat(entry.path() / "stat");
-    std::string text;
-    std::getline(stat, text);
-    const auto at = text.rfind(')');
-    if (at == std::string::npos) continue;
-    parent[std::stoi(name)] = std::atoi(text.c_str() + at + 4);
-  }
-  std::set<pid_t> out;
-  for (const auto& [pid, up] : parent) {
-    for (pid_t p = pid; parent.count(p) != 0; p = parent[p]) {
-      if (parent[p] == root) {
-        out.insert(pid);
-        break;
-      }
-    }
-  }
-  return out;
-}
-
-bool alive(pid_t pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(stat, text);
-  const auto at = text.rfind(')');
-  return at != std::string::npos && text[at + 2] != 'Z';
-}
-
-// Polls, since the processes of a killed core are no children of ours.
-bool all_end(const std::set<pid_t>& pids) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (std::chrono::steady_clock::now() < end) {
-    bool any = false;
-    for (pid_t pid : pids) any = any || alive(pid);
-    if (!any) return true;
-    usleep(2000);
-  }
-  return false;
-}
 
 constexpr char kYaml[] = R"(p:
   quick: [{name: a}, {name: b}]

@@ -67,7 +67,7 @@ TEST(Groups, AFailingInstanceBlocksThoseWhoNeedTheGroup) {
   EXPECT_EQ(run.output.code, 1);
   EXPECT_THAT(results(run),
               ElementsAre("t.all blocked", "t.g[\"0\"] succeeded", "t.g[\"9\"] failed", "t.up succeeded"));
-  EXPECT_EQ(run.finished["instances"]["t.all"]["blocked_by"], "t.g");
+  EXPECT_EQ(run.finished["instances"]["t.all"]["blocked_by"], "t.g[\"9\"]");
   EXPECT_EQ(run.finished["first_failed"], "t.g[\"9\"]");
 }
 

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "support/leftovers.h"
+#include "support/processes.h"
 #include "support/steps.h"
 
 namespace pf::test {
@@ -76,29 +77,14 @@ class Layers : public Project {
   static std::string name(int layer, int i) { return "n" + std::to_string(layer) + "-" + std::to_string(i); }
 };
 
-/// Processes by their parents. Not those that have the core's name: they are about to become another program,
-/// or help a sanitizer to stop the core, which waits for them for ever.
-std::multimap<pid_t, pid_t> children() {
-  std::multimap<pid_t, pid_t> out;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream stat(entry.path() / "stat");
-    std::string text;
-    std::getline(stat, text);
-    const auto at = text.rfind(')');
-    if (text.find("(pangeo-forge)") != std::string::npos) continue;
-    if (at != std::string::npos) out.emplace(std::atoi(text.c_str() + at + 4), std::stoi(name));
-  }
-  return out;
-}
-
 enum class Victim { core, guardian, worker };
 
 // Nobody: there is none now.
 pid_t find(Victim victim, pid_t core, std::mt19937& random) {
   if (victim == Victim::core) return core;
-  const auto all = children();
+  // Those that have the core's name are about to become another program, or help a sanitizer to stop the
+  // core, which waits for them for ever.
+  const auto all = processes_by_parent("pangeo-forge");
   std::vector<pid_t> found;
   const auto [first, last] = all.equal_range(core);
   for (auto guardian = first; guardian != last; ++guardian) {

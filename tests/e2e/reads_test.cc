@@ -226,7 +226,30 @@ TEST_F(Tools, MayHaveAProbeOfTheirOwn) {
   tool("widget",
        "if [ \"$1\" = version ]; then echo '{\"terraform_version\": \"1.9.0-rc1\"}'; else exit 1; fi");
   EXPECT_EQ(run_with("{gadget: {probe: [widget, version, -json]}}").code, 0);
-  EXPECT_THAT(reads(project), ElementsAre("tool gadget 1.9.0-rc1"));
+  EXPECT_THAT(reads(project), ElementsAre("tool gadget (widget version -json) 1.9.0-rc1"));
+}
+
+// Each keeps its own, so that the version of one is no change of the other.
+TEST_F(Tools, OfOneNameMayBeDifferentPrograms) {
+  tool("widget", "echo 1.6.2");
+  tool("old-widget", "echo 0.9.0");
+  project.extension("t", execute("outputs.ran = true"),
+                    "permissions: {programs: [widget]}\ntools: {widget: {}}\n");
+  project.extension(
+      "u", execute("outputs.ran = true"),
+      "permissions: {programs: [old-widget]}\ntools: {widget: {probe: [old-widget, --version]}}\n");
+  const std::string yaml = "p:\n  t: [{name: a}]\n  u: [{name: b}]\n";
+  const auto first = run_pipeline(project, yaml, {}, environment);
+  EXPECT_EQ(first.output.code, 0) << first.output.err;
+  EXPECT_THAT(reads(project, "t.a"), ElementsAre("tool widget 1.6.2"));
+  EXPECT_THAT(reads(project, "u.b"), ElementsAre("tool widget (old-widget --version) 0.9.0"));
+  const auto same = run_pipeline(project, yaml, {}, environment);
+  EXPECT_EQ(same.result("t.a"), "cached");
+  EXPECT_EQ(same.result("u.b"), "cached");
+  tool("old-widget", "echo 0.9.1");
+  const auto changed = run_pipeline(project, yaml, {}, environment);
+  EXPECT_EQ(changed.result("t.a"), "cached");
+  EXPECT_EQ(changed.result("u.b"), "succeeded");
 }
 
 TEST_F(Tools, AreCheckedInTheManifest) {

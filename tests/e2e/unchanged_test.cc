@@ -224,6 +224,20 @@ TEST(Unchanged, NeverAndMaxAge) {
   EXPECT_EQ(again.result("t.c"), "cached");
 }
 
+// What it appends to is another file afterwards: its attempt is no function of what it is made of.
+TEST(Unchanged, WhatIsAppendedToHasChanged) {
+  const Project project;
+  const std::string file = (project.path() / "log.txt").string();
+  project.write("log.txt", "one\n");
+  project.extension("t", execute("forge.fs.append('" + file + "', 'more\\n') forge.fs.append('own', 'x')"),
+                    "permissions: {write: [" + file + "]}\n");
+  const std::string yaml = "p:\n  t: [{name: a, cache: true}]\n";
+  run_pipeline(project, yaml);
+  EXPECT_EQ(why(project, "t.a").substr(0, 16), "log.txt: sha256:");
+  EXPECT_EQ(run_pipeline(project, yaml).result("t.a"), "succeeded");
+  EXPECT_EQ(project.read("log.txt"), "one\nmore\nmore\n");
+}
+
 TEST(Unchanged, TheManifestMaySayIt) {
   const Project project;
   project.extension("t", counting(), "cache: never\n");

@@ -27,5 +27,16 @@ TEST(VersionIn, TakesNothingElseForOne) {
   EXPECT_EQ(version_in("v"), "");
 }
 
+TEST(ToolKey, TellsApartWhatIsAskedDifferently) {
+  extension::Tool tool;
+  tool.name = "tofu";
+  tool.probe = {"tofu", "--version"};
+  EXPECT_EQ(tool_key(tool), "tofu");
+  tool.probe = {"tofu", "version", "-json"};
+  EXPECT_EQ(tool_key(tool), "tofu (tofu version -json)");
+  tool.probe = {"terraform", "--version"};
+  EXPECT_EQ(tool_key(tool), "tofu (terraform --version)");
+}
+
 }  // namespace
 }  // namespace pf::orchestrator

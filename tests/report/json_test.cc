@@ -6,6 +6,7 @@
 #include "report/json_text.h"
 #include "report/listing.h"
 #include "report/watched_run.h"
+#include "state/stored_error.h"
 
 namespace pf::report {
 namespace {
@@ -49,6 +50,7 @@ TEST(JsonText, values) {
 }
 
 TEST(JsonText, reads_stored_errors) {
+  using state::error_from_json;
   const Error error =
       error_from_json(R"({"code":"a.b","message":"m","hint":"h","where":"f.yaml:1:2","traceback":"t"})");
   EXPECT_EQ(error.text(), "f.yaml:1:2: m [a.b]\n  hint: h");
@@ -155,9 +157,11 @@ TEST(JsonObserver, cached_instances_hooks_and_expansions) {
           start +
           R"(,"stage":"after_plan","instance":null,"script":"hooks/window.lua","decision":"none","duration_ms":12})"
           "\n");
-  run.resources(2, 1499, 4096);
+  run.resources(2, 1499, 4096, 12, 7);
   run.finish(2, state::InstanceResult::succeeded, Milliseconds(5));
-  EXPECT_NE(run.text().find(R"("duration_ms":5,"cpu_ms":1,"peak_bytes":4096})"), std::string::npos);
+  EXPECT_NE(
+      run.text().find(R"("duration_ms":5,"cpu_ms":1,"peak_bytes":4096,"read_bytes":12,"write_bytes":7})"),
+      std::string::npos);
   run.end(state::RunResult::failed, Milliseconds(9), {}, 0, std::chrono::hours(1), "x.b");
   EXPECT_NE(
       run.text().find(

@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
 #include "base/json.h"
 
 namespace pf::report {
@@ -100,6 +104,127 @@ Status failed_run() {
   status.instances[1].error = R"({"code":"lua.error","message":"empty","hint":"fill it"})";
   status.instances[2].blocked_by = "a.y";
   return status;
+}
+
+TEST(Status, shows_what_attempts_used) {
+  Status status = failed_run();
+  status.instances[0].cpu_us = 12'400;
+  status.instances[0].peak_bytes = 3 << 20;
+  status.instances[1].instance = 1;
+  status.instances[2].instance = 2;
+  state::AttemptEnd first;
+  first.address = "a.x";
+  first.result = InstanceResult::succeeded;
+  first.read_bytes = 5;
+  first.write_bytes = 2048;
+  state::AttemptEnd second = first;
+  second.instance = 1;
+  second.address = "a.y";
+  second.result = InstanceResult::failed;
+  second.cpu_us = 400;  // less than is worth telling
+  second.started = status.run->started;
+  second.duration = Milliseconds(3);
+  second.error = R"({"code":"lua.error","message":"empty"})";
+  state::AttemptEnd third = second;
+  third.attempt = 2;
+  third.read_bytes = 7;
+  status.attempts = {first, second, third};
+  StatusOptions options;
+  options.verbose = true;
+  std::string out;
+  append_status_text(out, status, options);
+  EXPECT_EQ(out.substr(out.find("Instances\n")),
+            "Instances\n"
+            "  succeeded   a.x (1.5s; CPU 12ms, memory 3.0 MiB, read 5 B, wrote 2.0 KiB)\n"
+            "  failed      a.y (1.5s; read 12 B, wrote 4.0 KiB)\n"
+            "  blocked     a.z\n"
+            "\n"
+            "Attempts\n"
+            "  2026-11-21 10:00:00  a.y #1  failed after 3ms (read 5 B, wrote 2.0 KiB): empty [lua.error]\n"
+            "  2026-11-21 10:00:00  a.y #2  failed after 3ms (read 7 B, wrote 2.0 KiB): empty [lua.error]\n");
+}
+
+// A pipeline t.a <- t.b, t.c beside them, two at once.
+std::unique_ptr<pipeline::Pipeline> three() {
+  char name[] = "/tmp/pf-status-XXXXXX";
+  EXPECT_NE(::mkdtemp(name), nullptr);
+  const std::string folder = name;
+  std::ofstream(folder + "/p.yaml") << "p:\n"
+                                       "  core: {execution_defaults: {max_parallel: 2}}\n"
+                                       "  t: [{name: a}, {name: b, depends_on: [t.a]}, {name: c}]\n";
+  pipeline::LoadOptions options;
+  options.file = folder + "/p.yaml";
+  auto loaded = pipeline::load(options);
+  std::filesystem::remove_all(folder);
+  return std::move(loaded.value());
+}
+
+TEST(Status, says_how_long_a_run_may_still_take) {
+  ::setenv("TZ", "UTC", 1);
+  const auto pipeline = three();
+  const WallTime start{std::chrono::seconds(1795255200)};
+  const auto after = [&](int seconds) { return start + std::chrono::seconds(seconds); };
+  Status status;
+  status.pipeline = "p";
+  status.held = true;
+  status.run.emplace();
+  status.run->id = "r1";
+  status.run->file = "/p.yaml";
+  status.run->started = start;
+  status.run->instances = 3;
+  status.instances = {record("t.a", InstanceResult::none)};
+  status.instances[0].started = start;
+  std::vector<InstanceRecord> latest = {record("t.a", InstanceResult::succeeded),
+                                        record("t.b", InstanceResult::succeeded)};
+  latest[0].duration = std::chrono::seconds(60);
+  latest[1].duration = std::chrono::seconds(30);
+  // a, then b; c, of which nothing is known, takes as long as the others on average.
+  EXPECT_EQ(time_left(status, latest, *pipeline, after(10)), std::optional<Milliseconds>(80'000));
+  // With one at a time it is the sum of all.
+  status.run->details = R"({"max_parallel":1})";
+  EXPECT_EQ(time_left(status, latest, *pipeline, after(10)), std::optional<Milliseconds>(125'000));
+  status.run->details.clear();
+  status.left = Milliseconds(80'000);
+  std::string out;
+  StatusOptions options;
+  options.quiet = true;
+  options.now = after(10);
+  append_status_text(out, status, options);
+  EXPECT_EQ(out, "p: running since 2026-11-21 10:00:00 (10.0s), 0 of 3 done, about 1m20s left\n");
+  status.left = Milliseconds(11'100);
+  out.clear();
+  append_status_text(out, status, options);
+  EXPECT_EQ(out, "p: running since 2026-11-21 10:00:00 (10.0s), 0 of 3 done, about 12s left\n");
+  // Not where the file has become another one, nothing is known, or the run does not go on.
+  status.run->instances = 2;
+  EXPECT_EQ(time_left(status, latest, *pipeline, after(10)), std::nullopt);
+  status.run->instances = 3;
+  status.instances[0].address = "t.other";
+  EXPECT_EQ(time_left(status, latest, *pipeline, after(10)), std::nullopt);
+  status.instances[0].address = "t.a";
+  EXPECT_EQ(time_left(status, {}, *pipeline, after(10)), std::nullopt);
+  status.held = false;
+  EXPECT_EQ(time_left(status, latest, *pipeline, after(10)), std::nullopt);
+}
+
+TEST(Status, counts_what_was_expanded_as_what_it_became) {
+  Status status = failed_run();
+  status.run->instances = 3;
+  status.run->result = RunResult::none;
+  status.held = true;
+  status.instances.resize(1);
+  for (const uint32_t index : {3U, 4U}) {
+    status.instances.push_back(
+        record("a.each[\"" + std::to_string(index) + "\"]", InstanceResult::succeeded));
+    status.instances.back().instance = index;
+  }
+  status.expanded = {"a.each"};
+  StatusOptions options;
+  options.quiet = true;
+  options.now = status.run->started;
+  std::string out;
+  append_status_text(out, status, options);
+  EXPECT_EQ(out, "climate: running since 2026-11-21 10:00:00 (0ms), 3 of 4 done: 3 succeeded\n");
 }
 
 TEST(Status, of_a_failed_run) {

@@ -204,6 +204,18 @@ TEST(LiveObserver, says_how_long_it_may_still_take) {
   EXPECT_NE(run.text().find("1/4 done, 1 running  1m00s, about 1m15s left  climate"), std::string::npos);
 }
 
+TEST(LiveObserver, gives_up_the_bar_before_what_it_counts) {
+  WatchedRun run(Mode::live, {"x.a", "x.b", "x.c", "y.d"}, {}, {60, 24});
+  run.expected = std::vector<Milliseconds>(4, Milliseconds(60000));
+  run.begin();
+  run.start(0);
+  run.start(1);
+  run.fail(1, an_error());
+  run.text();
+  run.tick(Milliseconds(100));
+  EXPECT_EQ(run.text().substr(0, 57), "1/4 done, 1 failed, 1 running  0s, about 1m00s left  clim");
+}
+
 TEST(LiveObserver, counts_what_is_cached_and_what_backs_off) {
   WatchedRun run(Mode::live, {"x.a", "x.b"}, {}, {100, 24});
   run.begin();

@@ -82,7 +82,7 @@ TEST(Metrics, tell_what_a_run_came_to) {
   WatchedRun run({"x.a", "x.b", "y.c", "y.d"}, make_metrics(file, told));
   run.begin();
   run.start(0);
-  run.resources(0, 1'500'000, 4096);
+  run.resources(0, 1'500'000, 4096, 1000, 30);
   run.finish(0, InstanceResult::succeeded, Milliseconds(1500), {{"n", 1}});
   run.attempt_failed(1, 1, an_error(), Milliseconds(10));
   run.fail(1, an_error(), 2);
@@ -110,6 +110,9 @@ TEST(Metrics, tell_what_a_run_came_to) {
   EXPECT_TRUE(has(R"(pangeo_forge_refused_calls{pipeline="climate",section="x"} 1)"));
   EXPECT_TRUE(has(R"(pangeo_forge_cpu_seconds{pipeline="climate",section="x"} 1.5)"));
   EXPECT_TRUE(has(R"(pangeo_forge_memory_peak_bytes{pipeline="climate",section="x"} 4096)"));
+  EXPECT_TRUE(has(R"(pangeo_forge_read_bytes{pipeline="climate",section="x"} 1000)"));
+  EXPECT_TRUE(has(R"(pangeo_forge_written_bytes{pipeline="climate",section="x"} 30)"));
+  EXPECT_TRUE(has(R"(pangeo_forge_read_bytes{pipeline="climate",section="y"} 0)"));
   EXPECT_TRUE(has(R"(pangeo_forge_hooks{pipeline="climate",stage="on_error",decision="none"} 1)"));
   EXPECT_TRUE(
       has(R"(pangeo_forge_instance_duration_seconds_bucket{pipeline="climate",section="x",le="0.5"} 1)"));

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -116,7 +117,9 @@ class WatchedRun {
     observer_->on(orchestrator::AttemptFailed{index, attempt, clock.wall(), &error, retry_in});
   }
   /// What the next finish() or fail() of an instance says that it took.
-  void resources(uint32_t index, uint64_t cpu_us, uint64_t peak_bytes) {
+  void resources(uint32_t index, uint64_t cpu_us, uint64_t peak_bytes, uint64_t read_bytes = 0,
+                 uint64_t write_bytes = 0) {
+    io_[index] = {read_bytes, write_bytes};
     records_[index].cpu_us = cpu_us;
     records_[index].peak_bytes = peak_bytes;
   }
@@ -197,6 +200,10 @@ class WatchedRun {
     event.blocked_by = record.blocked_by;
     event.cpu_us = record.cpu_us;
     event.peak_bytes = record.peak_bytes;
+    if (const auto io = io_.find(index); io != io_.end()) {
+      event.read_bytes = io->second.first;
+      event.write_bytes = io->second.second;
+    }
     return event;
   }
   void tell(uint32_t index, const Error* error, const std::string& work_folder) {
@@ -211,6 +218,7 @@ class WatchedRun {
   Json sandbox_ = {{"seccomp", true}};
   std::vector<orchestrator::InstanceInfo> infos_;
   std::vector<state::InstanceRecord> records_;
+  std::map<uint32_t, std::pair<uint64_t, uint64_t>> io_;
   std::unique_ptr<orchestrator::Observer> observer_;
 };
 

@@ -194,7 +194,9 @@ TEST_F(Files, StatListAndMkdir) {
 
 TEST_F(Files, CopyAndMove) {
   ASSERT_EQ(::chmod(box("a.txt").c_str(), 0700), 0);
-  ASSERT_TRUE(Folder::copy(box_, "a.txt", box_, "sub/c", nullptr));
+  const auto copied = Folder::copy(box_, "a.txt", box_, "sub/c", nullptr);
+  ASSERT_TRUE(copied);
+  EXPECT_EQ(*copied, box_.read("a.txt")->size());
   struct stat info {};
   ASSERT_EQ(::stat(box("sub/c").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700U);

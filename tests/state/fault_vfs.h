@@ -13,7 +13,8 @@ namespace pf::state {
 /// Faults of the VFS named `pf-fault`, which is registered while this lives. One at a time.
 class FaultVfs {
  public:
-  FaultVfs() {
+  /// `by_default`: for all connections that name no other one.
+  explicit FaultVfs(bool by_default = false) {
     root_ = sqlite3_vfs_find(nullptr);
     self_ = this;
     vfs_ = {};
@@ -36,7 +37,7 @@ class FaultVfs {
     vfs_.xCurrentTimeInt64 = [](sqlite3_vfs*, sqlite3_int64* out) {
       return root_->xCurrentTimeInt64(root_, out);
     };
-    sqlite3_vfs_register(&vfs_, 0);
+    sqlite3_vfs_register(&vfs_, by_default ? 1 : 0);
   }
   FaultVfs(const FaultVfs&) = delete;
   ~FaultVfs() { sqlite3_vfs_unregister(&vfs_); }
@@ -45,7 +46,9 @@ class FaultVfs {
   std::atomic<int> write_code{SQLITE_OK};  // what writes answer
   std::atomic<int> sync_code{SQLITE_OK};   // what fsync answers
   static constexpr int kUnlimited = 1 << 30;
-  std::atomic<int> writes_left{kUnlimited};  // then the disk is full; below 0 it was
+  std::atomic<int> writes_left{kUnlimited};  // then they answer full_code; below 0 they did
+  std::atomic<int> full_code{SQLITE_FULL};
+  std::atomic<int> syncs_left{kUnlimited};  // then fsync answers SQLITE_IOERR_FSYNC
   std::atomic<bool> die_after_write{
       false};  // the process ends after its next write to the database file itself
 
@@ -68,6 +71,7 @@ class FaultVfs {
         write,
         [](sqlite3_file* f, sqlite3_int64 size) { return real(f)->pMethods->xTruncate(real(f), size); },
         [](sqlite3_file* f, int how) {
+          if (self_->syncs_left < kUnlimited && --self_->syncs_left < 0) return SQLITE_IOERR_FSYNC;
           const int code = self_->sync_code;
           return code != SQLITE_OK ? code : real(f)->pMethods->xSync(real(f), how);
         },
@@ -97,7 +101,7 @@ class FaultVfs {
 
   static int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
     if (const int code = self_->write_code; code != SQLITE_OK) return code;
-    if (self_->writes_left < kUnlimited && --self_->writes_left < 0) return SQLITE_FULL;
+    if (self_->writes_left < kUnlimited && --self_->writes_left < 0) return self_->full_code;
     const int code = real(file)->pMethods->xWrite(real(file), data, size, at);
     if (of(file)->main && self_->die_after_write) ::_exit(77);
     return code;

@@ -388,6 +388,45 @@ TEST(History, KnowsCleanupsOfARunThatDied) {
   EXPECT_EQ((*in->run("r1"))->cleanups, R"(["w.x","w.y","w.z"])");
 }
 
+// A run that went on: what had ended before others began, and what its record says of that.
+TEST(History, KnowsCleanupsThatAreDueAgain) {
+  TempFolder temp;
+  Loop loop;
+  auto out = writer(temp / "s", loop);
+  RunRecord run = run_for(RunKind::cleanup, "r1");
+  run.cleanups = R"(["w.x","w.y","w.z"])";
+  out->begin_run(run, {});
+  out->finish_instance(finished(0, "w.x"), {});
+  out->start_attempt({3, 1, "w.before"}, at(1));
+  ASSERT_TRUE(out->drain());
+  out->finish_instance(finished(1, "w.y"), {});
+  ASSERT_TRUE(out->drain());
+  out->start_attempt({4, 1, "w.after"}, at(1));  // a row of its own
+  ASSERT_TRUE(out->drain());
+  out->start_attempt({2, 1, "w.z"}, at(1));
+  out->finish_instance(finished(2, "w.z"), {});
+  out->start_attempt({5, 1, "w.quick"}, at(1));  // its end is all that there is of it
+  out->finish_instance(finished(5, "w.quick"), {});
+  ASSERT_TRUE(out->drain());
+  auto pending = reader(temp / "s")->pending_cleanups("p");
+  ASSERT_TRUE(pending) << pending.error().text();
+  ASSERT_EQ(pending->size(), 1U);
+  EXPECT_THAT(pending->front().addresses, IsEmpty());
+  std::vector<std::string> overtaken;
+  for (const auto& one : pending->front().overtaken) {
+    overtaken.push_back(one.address + ":");
+    for (const auto& by : one.by) overtaken.back() += " " + by;
+  }
+  EXPECT_THAT(overtaken,
+              ElementsAre("w.x: w.after w.before w.quick", "w.y: w.after w.quick", "w.z: w.quick"));
+  // Row 1 is w.x's; w.y has ended once more than its record says.
+  out->resume_run("r1", R"({"due_again":{"w.x":1,"w.y":1}})", {});
+  ASSERT_TRUE(out->drain());
+  pending = reader(temp / "s")->pending_cleanups("p");
+  ASSERT_TRUE(pending) << pending.error().text();
+  EXPECT_THAT(pending->front().addresses, ElementsAre("w.x"));
+}
+
 class Folding : public testing::TestWithParam<int64_t> {
  protected:
   WriterOptions options() const {

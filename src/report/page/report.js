@@ -1,7 +1,7 @@
 'use strict';
 (() => {
   // Keys of an instance, as html_data.cc writes them: a address, r result, s start, n attempts, d duration, u CPU
-  // (ms), p memory (bytes), y why, b blocked by, f files, k when it last ran, e error, x errors of earlier attempts,
+  // (ms), p memory (bytes), ir read and iw written (bytes), y why, b blocked by, f files, k when it last ran, e error, x errors of earlier attempts,
   // o outputs, l log, lc log lines left out, z refusals.
   const all = JSON.parse(document.getElementById('data').textContent);
   const pageSize = 300;
@@ -13,6 +13,8 @@
     {key: 'n', name: 'Attempts', number: true, narrow: 'wide', text: (i) => i.n || ''},
     {key: 'u', name: 'CPU', number: true, narrow: 'wide', text: (i) => i.u ? time(i.u) : ''},
     {key: 'p', name: 'Memory', number: true, narrow: 'wide', text: (i) => i.p ? size(i.p) : ''},
+    {key: 'ir', name: 'Read', number: true, narrow: 'wide', text: (i) => i.ir ? size(i.ir) : ''},
+    {key: 'iw', name: 'Written', number: true, narrow: 'wide', text: (i) => i.iw ? size(i.iw) : ''},
     {key: 'y', name: 'Why', narrow: 'middle', text: reason},
   ].filter((c) => c.key === 'a' || c.key === 'r' || all.some((i) => c.text(i) !== ''));
   const table = document.getElementById('instances');
@@ -160,7 +162,8 @@
   function fill(cell, one) {
     pairs(cell, [['Result', word(one.r)], ['Blocked by', one.b], ['Started after', one.s === undefined ? '' : time(one.s)],
       ['Time', one.n ? time(one.d || 0) : ''], ['Attempts', one.n ? String(one.n) : ''], ['CPU', one.u ? time(one.u) : ''],
-      ['Memory', one.p ? size(one.p) : ''], ['Last ran', one.k], ['Its files', one.f]]);
+      ['Memory', one.p ? size(one.p) : ''], ['Read', one.ir ? size(one.ir) : ''], ['Written', one.iw ? size(one.iw) : ''],
+      ['Last ran', one.k], ['Its files', one.f]]);
     block(cell, 'Why', one.y);
     if (one.e) block(cell, 'Error', errorText(one.e));
     (one.x || []).forEach((e, n) => block(cell, 'Attempt ' + (n + 1) + ' failed', errorText(e)));
