@@ -5,15 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <vector>
+#include <utility>
 
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "iac/checkpoint.h"
 #include "iac/property.h"
+#include "iac/snapshot.h"
 #include "state/layout.h"
 
 namespace pf::iac {
@@ -106,46 +107,29 @@ class EmbeddedEngine final : public Engine {
     if (!found) return tl::unexpected(found.error());
     if (!*found) return std::nullopt;
     StackContent content;
-    for (const auto& [json, cbor] : {std::pair{&(*found)->checkpoint.state, &content.state},
-                                     {&(*found)->checkpoint.outputs, &content.outputs}}) {
-      if (json->empty()) continue;
-      auto value = parse_state_json(*json);
-      if (!value) return tl::unexpected(value.error());
-      append_cbor(*cbor, *value);
-    }
+    const Snapshot& snapshot = (*found)->snapshot;
+    if (const Resource* stash = find(snapshot, stash_urn(id)))
+      append_content(content.state, input_of(*stash));
+    if (const Resource* stack = find(snapshot, stack_urn(id)))
+      append_content(content.outputs, stack->outputs);
     return content;
   }
 
   Result<void> export_content(const StackId& id, const StackContent& content) override {
-    auto state = to_state_json(content.state, "state");
+    auto state = to_state_value(content.state, "state");
     if (!state) return tl::unexpected(state.error());
-    auto outputs = to_state_json(content.outputs, "outputs");
+    auto outputs = to_state_value(content.outputs, "outputs");
     if (!outputs) return tl::unexpected(outputs.error());
     auto found = load(id);
     if (!found) return tl::unexpected(found.error());
     if (auto free = check_locks(id); !free) return free;
-    Checkpoint next = *found ? (*found)->checkpoint : Checkpoint{};
-    if (*found && next.state == *state && next.outputs == *outputs) return {};
-
     const WallTime now = options_.clock->wall();
-    const std::string time = go_time(now);
-    if (!next.has_stack) {
-      next.has_stack = true;
-      next.stack = {"", time, time};
-    }
-    // As the CLI does: the Stack resource has no inputs, and so is never modified by its outputs.
-    next.outputs = std::move(*outputs);
-    if (state->empty()) {
-      next.has_stash = false;
-    } else if (!next.has_stash) {
-      next.has_stash = true;
-      next.provider = {options_.new_id(), time, time};
-      next.stash = {options_.new_id(), time, time};
-    } else if (next.state != *state) {
-      next.stash.modified = time;
-    }
-    next.state = std::move(*state);
-    return write(id, *found ? &(*found)->text : nullptr, print_checkpoint(next, id, now));
+    Snapshot next = *found ? (*found)->snapshot : Snapshot{};
+    bool changed = !*found;
+    changed = set_outputs(next, id, std::move(*outputs), now) || changed;
+    changed = set_state(next, id, std::move(*state), now) || changed;
+    if (!changed) return {};
+    return write(id, *found ? &(*found)->text : nullptr, print_snapshot(next, id, now));
   }
 
   Result<bool> remove(const StackId& id) override {
@@ -166,8 +150,117 @@ class EmbeddedEngine final : public Engine {
   /// A stack's file as it was found.
   struct Loaded {
     std::string text;
-    Checkpoint checkpoint;
+    Snapshot snapshot;
   };
+
+  static Urn stack_urn(const StackId& id) {
+    return make_urn(id, {}, "pulumi:pulumi:Stack", id.project + "-" + id.stack);
+  }
+  static Urn provider_urn(const StackId& id) {
+    return make_urn(id, {}, "pulumi:providers:pulumi", "default");
+  }
+  static Urn stash_urn(const StackId& id) { return make_urn(id, {}, "pulumi:index:Stash", "state"); }
+
+  static const Resource* find(const Snapshot& snapshot, const Urn& urn) {
+    const auto found = std::find_if(snapshot.resources.begin(), snapshot.resources.end(),
+                                    [&](const Resource& resource) { return resource.urn == urn; });
+    return found == snapshot.resources.end() ? nullptr : &*found;
+  }
+  static Resource* find(Snapshot& snapshot, const Urn& urn) {
+    return const_cast<Resource*>(find(std::as_const(snapshot), urn));
+  }
+
+  // What a Stash keeps; null where there is nothing.
+  static Json input_of(const Resource& stash) {
+    return stash.inputs.is_object() ? stash.inputs.value("input", Json()) : Json();
+  }
+  static void append_content(std::string& cbor, const Json& value) {
+    if (!value.is_null() && !value.empty()) append_cbor(cbor, value);
+  }
+
+  // As the CLI does: the Stack resource has no inputs, and so is never modified by its outputs.
+  static bool set_outputs(Snapshot& snapshot, const StackId& id, Json outputs, WallTime now) {
+    Resource* stack = find(snapshot, stack_urn(id));
+    if (stack != nullptr && stack->outputs == outputs) return false;
+    if (stack == nullptr) {
+      Resource made;
+      made.urn = stack_urn(id);
+      made.type = "pulumi:pulumi:Stack";
+      made.created = made.modified = go_time(now);
+      stack = &*snapshot.resources.insert(snapshot.resources.begin(), std::move(made));
+    }
+    stack->outputs = std::move(outputs);
+    return true;
+  }
+
+  bool set_state(Snapshot& snapshot, const StackId& id, Json state, WallTime now) const {
+    Resource* stash = find(snapshot, stash_urn(id));
+    if (state.is_null()) {
+      // Its provider is there for nothing else.
+      return std::erase_if(snapshot.resources, [&](const Resource& resource) {
+               return resource.urn == stash_urn(id) || resource.urn == provider_urn(id);
+             }) > 0;
+    }
+    if (stash != nullptr && input_of(*stash) == state) return false;
+    if (stash == nullptr) {
+      Resource provider;
+      provider.urn = provider_urn(id);
+      provider.custom = true;
+      provider.id = options_.new_id();
+      provider.type = "pulumi:providers:pulumi";
+      provider.created = provider.modified = go_time(now);
+      Resource made;
+      made.urn = stash_urn(id);
+      made.custom = true;
+      made.id = options_.new_id();
+      made.type = "pulumi:index:Stash";
+      made.parent = stack_urn(id);
+      made.provider = provider.urn + "::" + provider.id;
+      made.property_dependencies["input"] = {};
+      made.created = go_time(now);
+      // The CLI's Stash puts out what it was made with, whatever its input becomes.
+      made.outputs = {{"output", state}};
+      snapshot.resources.push_back(std::move(provider));
+      stash = &snapshot.resources.emplace_back(std::move(made));
+    }
+    stash->outputs["input"] = state;
+    stash->inputs = {{"input", std::move(state)}};
+    stash->modified = go_time(now);
+    return true;
+  }
+
+  // Until resources are registered, all that a stack of ours holds are these three, without secrets.
+  static Result<void> check_ours(const Snapshot& snapshot, const StackId& id, const fs::path& file) {
+    const auto no = [&](const std::string& path, const std::string& what) {
+      return refuse(
+          "stack.unsupported", file.string() + " at checkpoint.latest." + path + ": " + what,
+          "go on with the pulumi CLI for this stack, or give the instance another stack name (its key "
+          "`stack`); the file was left as it is",
+          {file.string(), 0, 0, "checkpoint.latest." + path});
+    };
+    if (!snapshot.pending.empty())
+      return no("pending_operations", "an operation of another program was interrupted");
+    for (size_t i = 0; i < snapshot.resources.size(); ++i) {
+      const Resource& resource = snapshot.resources[i];
+      const std::string path = "resources[" + std::to_string(i) + "]";
+      if (resource.urn != stack_urn(id) && resource.urn != provider_urn(id) && resource.urn != stash_urn(id))
+        return no(path + ".urn",
+                  "the resource " + go_string(resource.urn) + " is not of this engine's making");
+      for (const auto& [values, name] :
+           {std::pair{&resource.inputs, ".inputs"}, {&resource.outputs, ".outputs"}}) {
+        if (const auto special = find_special(*values, path + name); !special.empty())
+          return no(special, "it is a secret, an asset or an unknown value");
+      }
+    }
+    const Resource* stash = find(snapshot, stash_urn(id));
+    if (stash == nullptr && find(snapshot, provider_urn(id)) != nullptr)
+      return no("resources", "there is a provider without the Stash `state`");
+    if (stash != nullptr && !input_of(*stash).is_null() && !input_of(*stash).is_object()) {
+      return no("resources[" + std::to_string(stash - snapshot.resources.data()) + "].inputs.input",
+                "the state is no map");
+    }
+    return {};
+  }
 
   fs::path file_of(const StackId& id) const { return root_ / "stacks" / id.project / (id.stack + ".json"); }
 
@@ -198,9 +291,11 @@ class EmbeddedEngine final : public Engine {
       return tl::unexpected(text.error());
     }
     if (auto known = check_meta(false); !known) return tl::unexpected(known.error());
-    auto checkpoint = parse_checkpoint(*text, id, file);
-    if (!checkpoint) return tl::unexpected(checkpoint.error());
-    return Loaded{std::move(*text), std::move(*checkpoint)};
+    auto snapshot = parse_snapshot(*text, file);
+    if (!snapshot) return tl::unexpected(snapshot.error());
+    if (auto ours = check_ours(*snapshot, id, file); !ours) return tl::unexpected(ours.error());
+    if (auto whole = check_integrity(*snapshot, file); !whole) return tl::unexpected(whole.error());
+    return Loaded{std::move(*text), std::move(*snapshot)};
   }
 
   static tl::unexpected<Error> unsupported(const fs::path& file, const std::string& what) {

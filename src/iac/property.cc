@@ -363,22 +363,20 @@ std::string find_special(const Json& value, const std::string& path) {
   return {};
 }
 
-Result<std::string> to_state_json(std::string_view cbor, const std::string& name) {
-  if (cbor.empty()) return std::string();
+Result<Json> to_state_value(std::string_view cbor, const std::string& name) {
+  if (cbor.empty()) return Json();
   auto value = from_cbor(cbor);
   if (!value) return tl::unexpected(value.error());
   if (!value->is_object())
     return refuse_value("stack.value", name, "is no map, as it has to be", "make it a table");
-  if (value->empty()) return std::string();
+  if (value->empty()) return Json();
   if (auto done = make_storable(*value, name); !done) return tl::unexpected(done.error());
   if (auto special = find_special(*value, name); !special.empty()) {
     return refuse_value("stack.reserved", special,
                         "is what Pulumi takes for a secret, an asset or an unknown value",
                         "give the key or the text another name");
   }
-  std::string out;
-  append_go_json(out, *value);
-  return out;
+  return value;
 }
 
 std::string go_time(WallTime time) {

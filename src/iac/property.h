@@ -24,9 +24,10 @@ std::string go_string(std::string_view text);
 /// RFC 3339 in UTC with nanoseconds, trailing zeros cut, as Go prints times.
 std::string go_time(WallTime time);
 
-/// The JSON text of a CBOR map; empty for an empty one or none. `name` begins the paths in messages. Errors:
-/// `cbor.*`, `stack.value` (no map), `stack.bytes`, `stack.number`, `stack.reserved`.
-Result<std::string> to_state_json(std::string_view cbor, const std::string& name);
+/// The value of a CBOR map as a state file can hold it; null for an empty one or none. `name` begins the
+/// paths in messages. Errors: `cbor.*`, `stack.value` (no map), `stack.bytes`, `stack.number`,
+/// `stack.reserved`.
+Result<Json> to_state_value(std::string_view cbor, const std::string& name);
 
 /// What an object with the key `kSignature` stands for (pulumi/pulumi, sdk/go/common/resource/plugin/rpc.go).
 /// In a state file a secret is `{SIGNATURE: …, ciphertext}`; opened it is `{SIGNATURE: …, plaintext}`, the

@@ -6,7 +6,6 @@
 #include <random>
 
 #include "base/json.h"
-#include "iac/checkpoint.h"
 
 namespace pf::iac {
 namespace {
