@@ -223,7 +223,7 @@ TEST_F(EmbeddedTest, RefusesWhatItDoesNotKnow) {
   expect_refused(whole(std::string(kStack) + "," + kProvider), "stack.unsupported", "without the Stash");
   expect_refused(replaced(ours(), "urn:pulumi:dev::demo::pulumi:pulumi:Stack",
                           "urn:pulumi:prod::demo::pulumi:pulumi:Stack"),
-                 "stack.unsupported", "resources[0].urn");
+                 "stack.damaged", "resources[2]: its parent");
   expect_refused(replaced(ours(), R"("inputs":{"input":{"words":3}})", R"("inputs":{"input":"text"})"),
                  "stack.unsupported", "inputs.input: the state is no map");
   expect_refused(replaced(ours(), R"("propertyDependencies":{"input":[]})",
@@ -326,7 +326,7 @@ TEST_F(EmbeddedTest, LeavesTheStackAsItWasWhenItCannotWrite) {
               if (!engine()->read(kId)) return 1;
               auto done = keep(R"({"words":4})", "");
               return done || done.error().code != "state.read_only" ||
-                             done.error().message.find(file().string()) == std::string::npos
+                             done.error().message.find((temp_ / ".pulumi").string()) == std::string::npos
                          ? 2
                          : 0;
             }),
