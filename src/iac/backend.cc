@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/digest.h"
@@ -126,13 +128,8 @@ std::string text_of(const Json& object, const char* key) {
                                                      : "?";
 }
 
-// Of this program on this host, whose process is gone. Whoever asks holds the state folder, so that a process
-// of the same number is another one, unless it is this one.
-bool is_stale(const Json& lock) {
-  if (!lock.contains(kMark) || text_of(lock, "hostname") != host_name()) return false;
-  const auto pid = lock.find("pid");
-  return pid != lock.end() && pid->is_number_integer() && pid->get<int64_t>() != ::getpid();
-}
+// By its number a process cannot be told from a dead one: in a container each is the first.
+bool is_ours(const Json& lock) { return lock.contains(kMark) && text_of(lock, "hostname") == host_name(); }
 
 int64_t nanoseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
@@ -185,6 +182,16 @@ Result<UpdateInfo> parse_update(const std::string& text, const fs::path& file) {
 
 }  // namespace
 
+/// The locks that this process holds.
+struct HeldLocks {
+  std::mutex mutex;
+  std::set<fs::path> files;
+  bool contains(const fs::path& file) {
+    const std::lock_guard guard(mutex);
+    return files.contains(file);
+  }
+};
+
 std::string random_uuid() {
   std::string bytes = random_bytes(16);
   bytes[6] = static_cast<char>((bytes[6] & 0x0f) | 0x40);
@@ -194,7 +201,8 @@ std::string random_uuid() {
   return out;
 }
 
-Backend::Backend(const fs::path& folder, const Clock& clock) : root_(folder / ".pulumi"), clock_(clock) {}
+Backend::Backend(const fs::path& folder, const Clock& clock)
+    : root_(folder / ".pulumi"), clock_(clock), held_(std::make_shared<HeldLocks>()) {}
 
 fs::path Backend::file_of(const StackId& id) const {
   return root_ / "stacks" / id.project / (id.stack + ".json");
@@ -290,7 +298,10 @@ Result<void> Backend::check_meta(bool make) const {
 // ---- locks
 
 Backend::Lock::~Lock() {
-  if (!file_.empty()) ::unlink(file_.c_str());
+  if (!held_) return;
+  ::unlink(file_.c_str());
+  const std::lock_guard guard(held_->mutex);
+  held_->files.erase(file_);
 }
 
 Result<Backend::Lock> Backend::lock(const StackId& id) const {
@@ -299,7 +310,11 @@ Result<Backend::Lock> Backend::lock(const StackId& id) const {
   if (auto free = check_locks(id, {}); !free) return tl::unexpected(free.error());
   const fs::path folder = locks_of(id);
   if (auto made = make_private_folders(folder, false); !made) return tl::unexpected(made.error());
-  Lock lock(folder / (random_uuid() + ".json"));
+  Lock lock(folder / (random_uuid() + ".json"), held_);
+  {
+    const std::lock_guard guard(held_->mutex);
+    held_->files.insert(lock.file());
+  }
   const std::string content =
       "{\"pid\":" + std::to_string(::getpid()) + ",\"username\":" + go_string(user_name()) +
       ",\"hostname\":" + go_string(host_name()) + ",\"timestamp\":" + go_string(go_time(clock_.wall())) +
@@ -307,7 +322,6 @@ Result<Backend::Lock> Backend::lock(const StackId& id) const {
   // Any file in the folder is a lock to the CLI, so that the temporary one lies elsewhere. A lock need not
   // outlive the machine.
   if (auto written = replace_file(lock.file(), root_, content, false); !written) {
-    lock.file_.clear();
     return tl::unexpected(written.error());
   }
   if (auto alone = check_locks(id, lock.file()); !alone) return tl::unexpected(alone.error());
@@ -328,7 +342,7 @@ Result<void> Backend::check_locks(const StackId& id, const fs::path& own) const 
     if (!text && text.error().code == "os.enoent") continue;
     const auto value = text ? parse_json(*text) : Result<Json>(Json());
     if (value && value->is_object()) {
-      if (is_stale(*value)) {
+      if (is_ours(*value) && !held_->contains(entry.path())) {
         ::unlink(entry.path().c_str());
         continue;
       }

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,6 +37,8 @@ struct UpdateInfo {
   std::map<std::string, uint32_t> changes;  // by operation: create, update, delete, same, …
 };
 
+struct HeldLocks;
+
 class Backend {
  public:
   /// Below `folder`/.pulumi. `clock` is not owned.
@@ -56,19 +59,21 @@ class Backend {
   /// Held while a stack is changed; gives itself back at its end.
   class Lock {
    public:
-    Lock(Lock&& other) noexcept : file_(std::exchange(other.file_, {})) {}
+    Lock(Lock&& other) noexcept = default;
     Lock& operator=(Lock&&) = delete;
     ~Lock();
     const std::filesystem::path& file() const { return file_; }
 
    private:
     friend class Backend;
-    explicit Lock(std::filesystem::path file) : file_(std::move(file)) {}
+    Lock(std::filesystem::path file, std::shared_ptr<HeldLocks> held)
+        : file_(std::move(file)), held_(std::move(held)) {}
     std::filesystem::path file_;
+    std::shared_ptr<HeldLocks> held_;  // null: it was moved from
   };
-  /// Takes the lock of a stack as the CLI does: looks, writes its own file, looks again. A lock of this
-  /// program on this host whose process is gone is removed: whoever calls this holds the state folder. Errors
-  /// `stack.locked` (names who), `os.*`.
+  /// Takes the lock of a stack as the CLI does: looks, writes its own file, looks again. One of this program on
+  /// this host that is none of this object's was left by a process that died, and is removed: whoever calls
+  /// this holds the state folder. Errors `stack.locked` (names who), `os.*`.
   Result<Lock> lock(const StackId& id) const;
 
   /// Keeps what took place, with the stack's file as it is now, and a backup of that file. Error `os.*`.
@@ -86,6 +91,7 @@ class Backend {
 
   std::filesystem::path root_;
   const Clock& clock_;
+  std::shared_ptr<HeldLocks> held_;
 };
 
 /// RFC 9562, version 4.

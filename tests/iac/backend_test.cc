@@ -55,10 +55,10 @@ TEST_F(BackendTest, LocksAsTheCliDoesAndGivesBack) {
   EXPECT_TRUE(backend_.lock(kId));
 }
 
-TEST_F(BackendTest, RemovesItsOwnLocksOfDeadProcessesAndNoOther) {
+TEST_F(BackendTest, RemovesLocksThatDeadProcessesOfThisProgramLeftAndNoOther) {
   const std::string folder = ".pulumi/locks/organization/demo/dev/";
   const auto lock_of = [&](const std::string& name, const std::string& more) {
-    return R"({"pid":4194305,"username":"me","hostname":")" + name +
+    return R"({"pid":)" + std::to_string(::getpid()) + R"(,"username":"me","hostname":")" + name +
            R"(","timestamp":"2026-01-01T00:00:00Z")" + more + "}";
   };
   const std::string here = host();
