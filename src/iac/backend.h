@@ -71,9 +71,9 @@ class Backend {
     std::filesystem::path file_;
     std::shared_ptr<HeldLocks> held_;  // null: it was moved from
   };
-  /// Takes the lock of a stack as the CLI does: looks, writes its own file, looks again. One of this program on
-  /// this host that is none of this object's was left by a process that died, and is removed: whoever calls
-  /// this holds the state folder. Errors `stack.locked` (names who), `os.*`.
+  /// Takes the lock of a stack as the CLI does: looks, writes its own file, looks again. One of this program
+  /// on this host that is none of this object's was left by a process that died, and is removed: whoever
+  /// calls this holds the state folder. Errors `stack.locked` (names who), `os.*`.
   Result<Lock> lock(const StackId& id) const;
 
   /// Keeps what took place, with the stack's file as it is now, and a backup of that file. Error `os.*`.
