@@ -477,6 +477,8 @@ void Deployment::rename(size_t base, const Urn& to) {
 void Deployment::remember(Resource resource, std::optional<size_t> base, Step step) {
   if (base) fates_[*base] = Fate::superseded;
   if (!is_provider(resource.type)) ++counts_[step];
+  const bool quiet = !resource.custom || is_provider(resource.type);
+  if (quiet && step == Step::create && !options_.preview) journal_.note(resource);
   done_at_[resource.urn] = done_.size();
   done_.push_back(std::move(resource));
 }
@@ -559,17 +561,19 @@ void Deployment::register_outputs(Json outputs) {
 // its place, and it stays until that is there.
 void Deployment::remove_one(size_t base, bool replaced, Done done) {
   const Resource& resource = base_.resources[base];
-  const auto gone = [this, base, replaced, done](bool counted) {
+  const auto gone = [this, base, replaced, done](bool counted, bool journalled) {
+    Resource& old_one = base_.resources[base];
     if (replaced)
-      base_.resources[base].pending_replacement = true;
+      old_one.pending_replacement = true;
     else
       fates_[base] = Fate::gone;
+    if (journalled) journal_.end(old_one.urn, replaced ? &old_one : nullptr);
     if (counted && !replaced) ++counts_[Step::remove];
     done({});
   };
   const bool asks =
       resource.custom && !is_provider(resource.type) && !resource.retain_on_delete && !resource.external;
-  if (!asks || options_.preview) return gone(!is_provider(resource.type));
+  if (!asks || options_.preview) return gone(!is_provider(resource.type), false);
   begin({PendingOperation::Type::deleting, resource}, [this, base, gone, done](Result<void> durable) {
     if (!durable) return done(std::move(durable));
     const Resource& old = base_.resources[base];
@@ -585,8 +589,7 @@ void Deployment::remove_one(size_t base, bool replaced, Done done) {
       const Urn urn = base_.resources[base].urn;
       if (answer || !is_lost(answer.error())) forget(urn, PendingOperation::Type::deleting);
       if (answer) {
-        journal_.end(urn, nullptr);
-        return gone(true);
+        return gone(true, true);
       }
       if (!is_lost(answer.error())) journal_.end(urn, &base_.resources[base]);
       fail(answer.error());

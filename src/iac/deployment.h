@@ -61,6 +61,8 @@ class Journal {
   /// The operation has ended: with the state that there is now, null where the resource is gone or never came
   /// to be. Not called for what nobody knows the end of.
   virtual void end(const Urn& urn, const Resource* now) = 0;
+  /// There is this one now, for which nothing had to be done: the stack itself, a provider, a component.
+  virtual void note(const Resource& resource) = 0;
 };
 
 class Deployment {

@@ -79,6 +79,9 @@ class World final : public Providers, public Journal {
   void end(const Urn& of, const Resource* now) override {
     journal.push_back(std::string(now == nullptr ? "gone " : "is ") + std::string(urn_name(of)));
   }
+  void note(const Resource& resource) override {
+    journal.push_back("note " + std::string(urn_name(resource.urn)));
+  }
 
  private:
   int made_ = 0;
@@ -166,7 +169,7 @@ class DeploymentTest : public testing::Test {
 TEST_F(DeploymentTest, CreatesWithStackAndProviderAndThenLeavesAlone) {
   EXPECT_EQ(run({{"a", {{"size", 1}}}}), "ok");
   EXPECT_THAT(world_.calls, ElementsAre("create a"));
-  EXPECT_THAT(world_.journal, ElementsAre("begin creating a", "is a"));
+  EXPECT_THAT(world_.journal, ElementsAre("note demo-dev", "note default", "begin creating a", "is a"));
   EXPECT_EQ(counts_, (std::map<std::string, uint32_t>{{"create", 2}}));
   ASSERT_EQ(state_.resources.size(), 3U);
   EXPECT_EQ(state_.resources[0].urn, kStack);
