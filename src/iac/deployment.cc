@@ -50,6 +50,13 @@ std::vector<std::string> differences(const Json& before, const Json& now) {
   return out;
 }
 
+bool is_same(const Resource& a, const Resource& b) {
+  std::string texts[2];
+  append_resource(texts[0], a);
+  append_resource(texts[1], b);
+  return texts[0] == texts[1];
+}
+
 // What is a secret among the inputs stays one where the outputs repeat it.
 void keep_secret(const Json& inputs, Json& outputs) {
   if (!inputs.is_object() || !outputs.is_object()) return;
@@ -240,25 +247,23 @@ class Deployment::Work : public std::enable_shared_from_this<Work> {
   }
 
   void begin(PendingOperation::Type type, std::function<void()> go) {
-    operation_ = type;
-    PendingOperation intent{type, made_};
-    deployment_.begin(std::move(intent),
-                      [self = shared_from_this(), go = std::move(go)](Result<void> durable) {
-                        if (durable) return go();
-                        self->fail(std::move(durable.error()));
-                      });
+    intent_ = {type, made_};
+    deployment_.begin(intent_, [self = shared_from_this(), go = std::move(go)](Result<void> durable) {
+      if (durable) return go();
+      self->fail(std::move(durable.error()));
+    });
   }
 
   void ended(Step step, Result<ProviderAnswer> answer) {
     if (answer) {
-      deployment_.forget(made_.urn, operation_);
+      deployment_.forget(intent_);
       if (!answer->id.empty()) made_.id = std::move(answer->id);
       return mutated(step, std::move(answer->outputs), std::move(answer->init_errors));
     }
     // What nobody knows the end of stays pending.
     if (!is_lost(answer.error())) {
-      deployment_.forget(made_.urn, operation_);
-      deployment_.journal_.end(made_.urn, base_ && !deleted_first_ ? &old_ : nullptr);
+      deployment_.forget(intent_);
+      deployment_.journal_.end(intent_, intent_.type == PendingOperation::Type::updating ? &old_ : nullptr);
     }
     fail(std::move(answer.error()));
   }
@@ -274,7 +279,7 @@ class Deployment::Work : public std::enable_shared_from_this<Work> {
     // The old one keeps its place and waits for its deletion.
     if (condemns) deployment_.base_.resources[*base_].condemned = true;
     deployment_.remember(made_, condemns ? std::nullopt : base_, step);
-    if (!deployment_.options_.preview) deployment_.journal_.end(made_.urn, &made_);
+    if (!deployment_.options_.preview) deployment_.journal_.end(intent_, &made_);
     if (!made_.init_errors.empty()) {
       return fail(about("resource.partial", made_.urn,
                         "was made, and is not well: " + made_.init_errors.front(),
@@ -303,7 +308,7 @@ class Deployment::Work : public std::enable_shared_from_this<Work> {
   Resource made_;
   const std::optional<size_t> base_;
   Resource old_;  // where there is one
-  PendingOperation::Type operation_ = PendingOperation::Type::creating;
+  PendingOperation intent_;
   bool deleted_first_ = false;
   Finish done_;
 };
@@ -477,8 +482,10 @@ void Deployment::rename(size_t base, const Urn& to) {
 void Deployment::remember(Resource resource, std::optional<size_t> base, Step step) {
   if (base) fates_[*base] = Fate::superseded;
   if (!is_provider(resource.type)) ++counts_[step];
-  const bool quiet = !resource.custom || is_provider(resource.type);
-  if (quiet && step == Step::create && !options_.preview) journal_.note(resource);
+  // Of what is done with a provider the journal hears otherwise.
+  const bool quiet = step == Step::create && (!resource.custom || is_provider(resource.type));
+  const bool changed = step == Step::same && base && !is_same(base_.resources[*base], resource);
+  if ((quiet || changed) && !options_.preview) journal_.note(resource);
   done_at_[resource.urn] = done_.size();
   done_.push_back(std::move(resource));
 }
@@ -488,19 +495,18 @@ void Deployment::fail(const Error& error) {
 }
 
 void Deployment::begin(PendingOperation intent, std::function<void(Result<void>)> go) {
-  const Urn urn = intent.resource.urn;
-  const auto type = intent.type;
-  pending_.push_back(std::move(intent));
-  journal_.begin(pending_.back(), [this, urn, type, go = std::move(go)](Result<void> durable) {
-    if (!durable) forget(urn, type);
+  pending_.push_back(intent);
+  journal_.begin(intent, [this, intent, go = std::move(go)](Result<void> durable) {
+    if (!durable) forget(intent);
     go(std::move(durable));
   });
 }
 
 // The last one: one that an earlier run left is carried on.
-void Deployment::forget(const Urn& urn, PendingOperation::Type type) {
+void Deployment::forget(const PendingOperation& intent) {
   const auto found = std::find_if(pending_.rbegin(), pending_.rend(), [&](const PendingOperation& one) {
-    return one.resource.urn == urn && one.type == type;
+    return one.type == intent.type && one.resource.urn == intent.resource.urn &&
+           one.resource.id == intent.resource.id;
   });
   if (found != pending_.rend()) pending_.erase(std::next(found).base());
 }
@@ -561,22 +567,23 @@ void Deployment::register_outputs(Json outputs) {
 // its place, and it stays until that is there.
 void Deployment::remove_one(size_t base, bool replaced, Done done) {
   const Resource& resource = base_.resources[base];
-  const auto gone = [this, base, replaced, done](bool counted, bool journalled) {
-    Resource& old_one = base_.resources[base];
-    if (replaced)
-      old_one.pending_replacement = true;
-    else
-      fates_[base] = Fate::gone;
-    if (journalled) journal_.end(old_one.urn, replaced ? &old_one : nullptr);
-    if (counted && !replaced) ++counts_[Step::remove];
-    done({});
-  };
+  const PendingOperation intent{PendingOperation::Type::deleting, resource};
   const bool asks =
       resource.custom && !is_provider(resource.type) && !resource.retain_on_delete && !resource.external;
-  if (!asks || options_.preview) return gone(!is_provider(resource.type), false);
-  begin({PendingOperation::Type::deleting, resource}, [this, base, gone, done](Result<void> durable) {
+  const auto gone = [this, base, replaced, done](const PendingOperation* journalled) {
+    Resource& old = base_.resources[base];
+    if (replaced)
+      old.pending_replacement = true;
+    else
+      fates_[base] = Fate::gone;
+    if (journalled != nullptr) journal_.end(*journalled, replaced ? &old : nullptr);
+    if (!replaced && !is_provider(old.type)) ++counts_[Step::remove];
+    done({});
+  };
+  if (!asks || options_.preview) return gone(nullptr);
+  begin(intent, [this, base, intent, gone, done](Result<void> durable) {
     if (!durable) return done(std::move(durable));
-    const Resource& old = base_.resources[base];
+    const Resource& old = intent.resource;
     ProviderCall call;
     call.kind = ProviderCall::Kind::remove;
     call.type = old.type;
@@ -585,13 +592,10 @@ void Deployment::remove_one(size_t base, bool replaced, Done done) {
     call.old_inputs = old.inputs;
     call.old_outputs = old.outputs;
     call.timeout = timeout_of(old.custom_timeouts, "delete");
-    providers_.call(std::move(call), [this, base, gone, done](Result<ProviderAnswer> answer) {
-      const Urn urn = base_.resources[base].urn;
-      if (answer || !is_lost(answer.error())) forget(urn, PendingOperation::Type::deleting);
-      if (answer) {
-        return gone(true, true);
-      }
-      if (!is_lost(answer.error())) journal_.end(urn, &base_.resources[base]);
+    providers_.call(std::move(call), [this, base, intent, gone, done](Result<ProviderAnswer> answer) {
+      if (answer || !is_lost(answer.error())) forget(intent);
+      if (answer) return gone(&intent);
+      if (!is_lost(answer.error())) journal_.end(intent, &base_.resources[base]);
       fail(answer.error());
       done(tl::unexpected(std::move(answer.error())));
     });

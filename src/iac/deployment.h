@@ -58,9 +58,9 @@ class Journal {
   virtual ~Journal() = default;
   /// Calls `go` when the intent is durable; an error ends the step undone.
   virtual void begin(const PendingOperation& intent, std::function<void(Result<void>)> go) = 0;
-  /// The operation has ended: with the state that there is now, null where the resource is gone or never came
-  /// to be. Not called for what nobody knows the end of.
-  virtual void end(const Urn& urn, const Resource* now) = 0;
+  /// The operation of `intent` has ended: with the state that there is now, null where the resource is gone
+  /// or never came to be. Not called for what nobody knows the end of.
+  virtual void end(const PendingOperation& intent, const Resource* now) = 0;
   /// There is this one now, for which nothing had to be done: the stack itself, a provider, a component.
   virtual void note(const Resource& resource) = 0;
 };
@@ -108,7 +108,7 @@ class Deployment {
   void remember(Resource resource, std::optional<size_t> base, Step step);
   void fail(const Error& error);
   void begin(PendingOperation intent, std::function<void(Result<void>)> go);
-  void forget(const Urn& urn, PendingOperation::Type type);
+  void forget(const PendingOperation& intent);
   void remove_one(size_t base, bool replaced, Done done);
   void finish_if_idle();
   Result<void> choose_deletions(bool all, std::vector<size_t>& out) const;

@@ -113,8 +113,10 @@ void FileJournal::begin(const PendingOperation& intent, std::function<void(Resul
                  std::move(go));
 }
 
-void FileJournal::end(const Urn& urn, const Resource* now) {
-  std::string line = "{\"end\":" + go_string(urn) + ",\"resource\":";
+void FileJournal::end(const PendingOperation& intent, const Resource* now) {
+  std::string line = "{\"end\":" + go_string(to_text(intent.type)) +
+                     ",\"urn\":" + go_string(intent.resource.urn) +
+                     ",\"id\":" + go_string(intent.resource.id) + ",\"resource\":";
   if (now == nullptr) {
     line += "null";
   } else {
@@ -168,16 +170,19 @@ Result<std::optional<KeptJournal>> read_journal(const fs::path& file) {
     KeptJournal::Entry entry;
     using Kind = KeptJournal::Entry::Kind;
     const char* key = "resource";
-    if (json->contains("begin")) {
+    if (json->contains("begin") || json->contains("end")) {
+      entry.kind = json->contains("begin") ? Kind::begin : Kind::end;
+      const std::string operation = word(entry.kind == Kind::begin ? "begin" : "end");
       bool known = false;
       for (const auto type : {PendingOperation::Type::creating, PendingOperation::Type::updating,
                               PendingOperation::Type::deleting, PendingOperation::Type::reading}) {
-        if (to_text(type) == word("begin")) entry.type = type, known = true;
+        if (to_text(type) != operation) continue;
+        entry.type = type;
+        known = true;
       }
-      if (!known) return wrong("an operation '" + word("begin") + "'");
-    } else if (json->contains("end")) {
-      entry.kind = Kind::end;
-      entry.urn = word("end");
+      if (!known) return wrong("an operation '" + operation + "'");
+      entry.urn = word("urn");
+      entry.id = word("id");
     } else if (json->contains("note")) {
       entry.kind = Kind::note;
       key = "note";
@@ -187,7 +192,10 @@ Result<std::optional<KeptJournal>> read_journal(const fs::path& file) {
     if (const auto found = json->find(key); found != json->end() && !found->is_null()) {
       auto resource = parse_resource(*found, key, file);
       if (!resource) return wrong(resource.error().message);
-      entry.urn = resource->urn;
+      if (entry.kind != Kind::end) {
+        entry.urn = resource->urn;
+        entry.id = resource->id;
+      }
       entry.resource = std::move(*resource);
     } else if (entry.kind != Kind::end) {
       return wrong("no resource");
@@ -202,7 +210,7 @@ Snapshot replay(Snapshot base, const KeptJournal& journal) {
   using Kind = KeptJournal::Entry::Kind;
   using Type = PendingOperation::Type;
   std::vector<Resource> done;
-  std::unordered_map<Urn, PendingOperation> open;
+  std::vector<PendingOperation> open;
   auto& old = base.resources;
   const auto live = [](std::vector<Resource>& list, const Urn& urn) {
     return std::find_if(list.begin(), list.end(),
@@ -216,7 +224,7 @@ Snapshot replay(Snapshot base, const KeptJournal& journal) {
   };
   for (const auto& entry : journal.entries) {
     if (entry.kind == Kind::begin) {
-      open[entry.urn] = {entry.type, *entry.resource};
+      open.push_back({entry.type, *entry.resource});
       continue;
     }
     if (entry.kind == Kind::note) {
@@ -224,9 +232,11 @@ Snapshot replay(Snapshot base, const KeptJournal& journal) {
       settle(*entry.resource);
       continue;
     }
-    const auto operation = open.find(entry.urn);
+    const auto operation = std::find_if(open.begin(), open.end(), [&](const PendingOperation& one) {
+      return one.type == entry.type && one.resource.urn == entry.urn && one.resource.id == entry.id;
+    });
     if (operation == open.end()) continue;
-    const auto [type, intent] = std::move(operation->second);
+    const auto [type, intent] = std::move(*operation);
     open.erase(operation);
     if (type == Type::deleting) {
       for (auto* list : {&done, &old}) {
@@ -256,9 +266,8 @@ Snapshot replay(Snapshot base, const KeptJournal& journal) {
   }
   done.insert(done.end(), std::make_move_iterator(old.begin()), std::make_move_iterator(old.end()));
   base.resources = std::move(done);
-  for (auto& [urn, operation] : open) base.pending.push_back(std::move(operation));
-  std::sort(base.pending.begin(), base.pending.end(),
-            [](const auto& a, const auto& b) { return a.resource.urn < b.resource.urn; });
+  base.pending.insert(base.pending.end(), std::make_move_iterator(open.begin()),
+                      std::make_move_iterator(open.end()));
   return base;
 }
 

@@ -2,8 +2,8 @@
 // when the process dies between two writes of the stack's file.
 // `{"journal":1,"base","lock","kind","started"}` comes first: `base` is the SHA-256 of the stack's file that
 // it goes out from; then `{"begin":"creating","resource":{…}}`,
-// `{"end":URN,"resource":{…} or null}` and `{"note":{…}}`, with resources as in the stack's file, secrets
-// encrypted.
+// `{"end":"creating","urn","id","resource":{…} or null}` (`id` as in the begin) and `{"note":{…}}`, with
+// resources as in the stack's file, secrets encrypted.
 #pragma once
 
 #include <condition_variable>
@@ -70,7 +70,7 @@ class FileJournal final : public Journal {
                                                    const JournalHeader& header,
                                                    std::shared_ptr<const PassphraseKey> key, Syncer& syncer);
   void begin(const PendingOperation& intent, std::function<void(Result<void>)> go) override;
-  void end(const Urn& urn, const Resource* now) override;
+  void end(const PendingOperation& intent, const Resource* now) override;
   void note(const Resource& resource) override;
   /// Its ciphertexts, so that the stack's file has the same.
   const std::map<std::string, std::string>& ciphertexts() const { return ciphertexts_; }
@@ -90,8 +90,9 @@ class FileJournal final : public Journal {
 struct KeptJournal {
   struct Entry {
     enum class Kind : uint8_t { begin, end, note } kind = Kind::begin;
-    PendingOperation::Type type = PendingOperation::Type::creating;  // begin
+    PendingOperation::Type type = PendingOperation::Type::creating;  // begin, end
     Urn urn;
+    std::string id;                    // that the resource had at the begin
     std::optional<Resource> resource;  // end: none where it is gone
   };
   JournalHeader header;

@@ -81,7 +81,9 @@ TEST_F(BackendTest, ListsTheStacksOfAProject) {
   ASSERT_TRUE(backend_.write({"demo", "a"}, nullptr, "{}"));
   ASSERT_TRUE(backend_.write({"other", "c"}, nullptr, "{}"));
   std::vector<std::string> found;
-  for (const StackId& id : *backend_.list("demo")) found.push_back(id.stack);
+  const auto stacks = backend_.list("demo");
+  ASSERT_TRUE(stacks);
+  for (const StackId& id : *stacks) found.push_back(id.stack);
   EXPECT_THAT(found, ElementsAre("a", "b"));
   EXPECT_EQ(backend_.list("../demo").error().code, "stack.name");
 }

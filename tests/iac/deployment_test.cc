@@ -76,8 +76,9 @@ class World final : public Providers, public Journal {
     if (journal_fails) return go(refuse("state.full", "the disk is full", ""));
     go({});
   }
-  void end(const Urn& of, const Resource* now) override {
-    journal.push_back(std::string(now == nullptr ? "gone " : "is ") + std::string(urn_name(of)));
+  void end(const PendingOperation& intent, const Resource* now) override {
+    journal.push_back(std::string(now == nullptr ? "gone " : "is ") +
+                      std::string(urn_name(intent.resource.urn)));
   }
   void note(const Resource& resource) override {
     journal.push_back("note " + std::string(urn_name(resource.urn)));

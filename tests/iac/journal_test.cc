@@ -51,9 +51,9 @@ TEST_F(JournalTest, IsReadAsItWasWritten) {
     journal->note(resource("n", "1"));
     ASSERT_TRUE(begin(*journal, PendingOperation::Type::creating, resource("a")));
     const Resource made = resource("a", "a-1");
-    journal->end(made.urn, &made);
+    journal->end({PendingOperation::Type::creating, resource("a")}, &made);
     ASSERT_TRUE(begin(*journal, PendingOperation::Type::deleting, made));
-    journal->end(made.urn, nullptr);
+    journal->end({PendingOperation::Type::deleting, made}, nullptr);
     ASSERT_TRUE(begin(*journal, PendingOperation::Type::updating, resource("b", "b-1")));
   }
   const auto kept = read_journal(file_);
