@@ -15,7 +15,7 @@ namespace pf::iac {
 namespace {
 
 const StackId kId{"demo", "dev"};
-constexpr uint32_t kSeeds = 500;
+constexpr uint32_t kSeeds = 250;
 
 /// What there is, and the journal of what is done with it.
 class World final : public Providers, public Journal {
