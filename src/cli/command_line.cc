@@ -246,11 +246,6 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
   }
   arguments.plan_out = value("out");
   arguments.plan = value("plan");
-  for (const char* other : {"only", "skip", "from", "until", "affected", "force", "resume", "dry-run"}) {
-    if (arguments.plan.empty() || given.count(other) == 0 || !given[other].typed) continue;
-    return tl::unexpected(usage("value", "--plan and --" + std::string(other) + " are both given",
-                                "the plan says what runs; give --" + std::string(other) + " to preview"));
-  }
   arguments.audit = flag("audit");
   arguments.reads = flag("reads");
   arguments.follow = flag("follow");
@@ -278,6 +273,11 @@ Result<void> take_options(Arguments& arguments, GivenOptions& given) {
     const auto found = given.find(name);
     return found != given.end() && found->second.typed;
   };
+  for (const char* other : {"only", "skip", "from", "until", "affected", "force", "resume", "dry-run"}) {
+    if (arguments.plan.empty() || !typed(other)) continue;
+    return tl::unexpected(usage("value", "--plan and --" + std::string(other) + " are both given",
+                                "the plan says what runs; give --" + std::string(other) + " to preview"));
+  }
   for (const char* other : {"resume", "dry-run"}) {
     if (arguments.abandon_cleanups && flag(other) && typed("abandon-cleanups") && typed(other)) {
       return tl::unexpected(usage("value",

@@ -309,6 +309,7 @@ Result<Backend::Lock> Backend::lock(const StackId& id) const {
   if (auto legal = check_name("stack", id.stack); !legal) return tl::unexpected(legal.error());
   if (auto free = check_locks(id, {}); !free) return tl::unexpected(free.error());
   const fs::path folder = locks_of(id);
+  if (auto made = make_private_folders(root_); !made) return tl::unexpected(made.error());
   if (auto made = make_private_folders(folder, false); !made) return tl::unexpected(made.error());
   Lock lock(folder / (random_uuid() + ".json"), held_);
   {

@@ -118,7 +118,6 @@ class Deployment::Work : public std::enable_shared_from_this<Work> {
 
  private:
   using Kind = ProviderCall::Kind;
-  using Answered = void (Work::*)(ProviderAnswer);
 
   ProviderCall call(Kind kind) const {
     ProviderCall out;
@@ -344,6 +343,7 @@ class Deployment::Removal : public std::enable_shared_from_this<Removal> {
   void start() {
     const auto self = shared_from_this();
     if (left_ == 0) return std::exchange(done_, nullptr)({});
+    begun_ = ready_.size();  // before any of them has ended
     for (const size_t base : std::exchange(ready_, {})) remove(base);
   }
 
@@ -366,7 +366,9 @@ class Deployment::Removal : public std::enable_shared_from_this<Removal> {
       --self->left_;
       if (removed) {
         for (const size_t other : self->frees_[base]) {
-          if (--self->waits_.at(other) == 0) self->remove(other);
+          if (--self->waits_.at(other) > 0) continue;
+          ++self->begun_;
+          self->remove(other);
         }
       } else if (self->error_.code.empty()) {
         self->error_ = std::move(removed.error());
@@ -374,7 +376,6 @@ class Deployment::Removal : public std::enable_shared_from_this<Removal> {
       ++self->ended_;
       self->end_if_stuck();
     });
-    ++begun_;
   }
 
   // What a failure keeps is not deleted, and so ends nothing.
@@ -568,8 +569,9 @@ void Deployment::register_outputs(Json outputs) {
 void Deployment::remove_one(size_t base, bool replaced, Done done) {
   const Resource& resource = base_.resources[base];
   const PendingOperation intent{PendingOperation::Type::deleting, resource};
-  const bool asks =
-      resource.custom && !is_provider(resource.type) && !resource.retain_on_delete && !resource.external;
+  // One that was deleted to be replaced is not there any more.
+  const bool asks = resource.custom && !is_provider(resource.type) && !resource.retain_on_delete &&
+                    !resource.external && !resource.pending_replacement;
   const auto gone = [this, base, replaced, done](const PendingOperation* journalled) {
     Resource& old = base_.resources[base];
     if (replaced)
@@ -580,7 +582,7 @@ void Deployment::remove_one(size_t base, bool replaced, Done done) {
     if (!replaced && !is_provider(old.type)) ++counts_[Step::remove];
     done({});
   };
-  if (!asks || options_.preview) return gone(nullptr);
+  if (!asks || options_.preview) return gone(options_.preview ? nullptr : &intent);
   begin(intent, [this, base, intent, gone, done](Result<void> durable) {
     if (!durable) return done(std::move(durable));
     const Resource& old = intent.resource;

@@ -59,7 +59,8 @@ class Journal {
   /// Calls `go` when the intent is durable; an error ends the step undone.
   virtual void begin(const PendingOperation& intent, std::function<void(Result<void>)> go) = 0;
   /// The operation of `intent` has ended: with the state that there is now, null where the resource is gone
-  /// or never came to be. Not called for what nobody knows the end of.
+  /// or never came to be. Not called for what nobody knows the end of. A deletion for which nothing had to be
+  /// done ends without having begun.
   virtual void end(const PendingOperation& intent, const Resource* now) = 0;
   /// There is this one now, for which nothing had to be done: the stack itself, a provider, a component.
   virtual void note(const Resource& resource) = 0;

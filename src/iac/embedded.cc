@@ -39,13 +39,11 @@ class EmbeddedEngine final : public Engine {
     if (!state) return tl::unexpected(state.error());
     auto outputs = to_state_value(content.outputs, "outputs");
     if (!outputs) return tl::unexpected(outputs.error());
-    auto found = load(id);
-    if (!found) return tl::unexpected(found.error());
-    if (*found && holds((*found)->snapshot, id, *state, *outputs)) return {};
     const auto lock = backend_.lock(id);
     if (!lock) return tl::unexpected(lock.error());
-    if (found = load(id); !found)
-      return tl::unexpected(found.error());  // whoever had the lock may have changed it
+    auto found = load(id);  // whoever had the lock may have changed it
+    if (!found) return tl::unexpected(found.error());
+    if (*found && holds((*found)->snapshot, id, *state, *outputs)) return {};
     Snapshot next = *found ? (*found)->snapshot : Snapshot{};
     const WallTime now = clock_.wall();
     set_outputs(next, id, std::move(*outputs), now);

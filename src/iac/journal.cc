@@ -235,15 +235,12 @@ Snapshot replay(Snapshot base, const KeptJournal& journal) {
     const auto operation = std::find_if(open.begin(), open.end(), [&](const PendingOperation& one) {
       return one.type == entry.type && one.resource.urn == entry.urn && one.resource.id == entry.id;
     });
-    if (operation == open.end()) continue;
-    const auto [type, intent] = std::move(*operation);
-    open.erase(operation);
-    if (type == Type::deleting) {
-      for (auto* list : {&done, &old}) {
-        const auto found =
-            std::find_if(list->begin(), list->end(), [&, &intent = intent](const Resource& one) {
-              return one.urn == intent.urn && one.id == intent.id && one.condemned == intent.condemned;
-            });
+    if (operation != open.end()) open.erase(operation);
+    if (entry.type == Type::deleting) {
+      for (auto* list : {&old, &done}) {
+        const auto found = std::find_if(list->begin(), list->end(), [&](const Resource& one) {
+          return one.urn == entry.urn && one.id == entry.id;
+        });
         if (found == list->end()) continue;
         if (entry.resource)
           *found = *entry.resource;
@@ -257,7 +254,7 @@ Snapshot replay(Snapshot base, const KeptJournal& journal) {
     const auto found = live(old, entry.urn);
     if (found != old.end()) {
       // A new one took its place: what was not deleted before waits for that.
-      if (type == Type::creating && !found->pending_replacement)
+      if (entry.type == Type::creating && !found->pending_replacement)
         found->condemned = true;
       else
         old.erase(found);

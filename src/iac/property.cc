@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <ctime>
 #include <utility>
 
 #include "base/cbor.h"
@@ -380,18 +378,13 @@ Result<Json> to_state_value(std::string_view cbor, const std::string& name) {
 }
 
 std::string go_time(WallTime time) {
-  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-  const std::time_t seconds = since / 1000000000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[80];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%09d", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                static_cast<int>(since % 1000000000));
-  std::string out = text;
-  while (out.back() == '0') out.pop_back();
-  if (out.back() == '.') out.pop_back();
-  return out + "Z";
+  const auto second = std::chrono::floor<std::chrono::seconds>(time);
+  const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(time - second).count();
+  std::string out = rfc3339(time).substr(0, 19);  // to the second
+  if (nanoseconds == 0) return out + "Z";
+  std::string fraction = std::to_string(1'000'000'000 + nanoseconds).substr(1);
+  while (fraction.back() == '0') fraction.pop_back();
+  return out + "." + fraction + "Z";
 }
 
 }  // namespace pf::iac

@@ -71,8 +71,7 @@ struct Snapshot {
 /// `stack.unsupported` for what this one does not know; both name the file and the key.
 Result<Snapshot> parse_snapshot(std::string_view text, const std::filesystem::path& file);
 
-/// The file's text as the CLI would write it, with `now` as its time. Resources that are not to be named any
-/// more are not the business of this function.
+/// The file's text as the CLI would write it, with `now` as its time.
 std::string print_snapshot(const Snapshot& snapshot, const StackId& id, WallTime now);
 /// One resource alone, as in the file.
 void append_resource(std::string& out, const Resource& resource);

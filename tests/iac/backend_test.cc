@@ -1,7 +1,6 @@
 #include "iac/backend.h"
 
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
 #include "iac/helpers.h"
 

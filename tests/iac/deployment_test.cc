@@ -239,6 +239,26 @@ TEST_F(DeploymentTest, WhatWasDeletedToBeReplacedIsCreatedNextTime) {
   EXPECT_THAT(names(), ElementsAre("a a-2"));
 }
 
+TEST_F(DeploymentTest, WhatWasDeletedToBeReplacedIsNotDeletedAgain) {
+  run({{"a", {{"zone", "x"}}}});
+  run({{"a", {{"zone", "y"}, {"replaced_by", "zone"}, {"first", true}, {"fail", "create"}}}});
+  EXPECT_EQ(run({}), "ok");
+  EXPECT_THAT(world_.calls, IsEmpty());
+  EXPECT_THAT(names(), IsEmpty());
+}
+
+TEST_F(DeploymentTest, AFailedDeletionEndsNothingWhileOthersAreUnderWay) {
+  run({{"a"}, {"b", {{"fail", "delete"}}}, {"c"}});
+  auto deployment = open();
+  std::vector<std::string> ends;
+  world_.calls.clear();
+  deployment->finish([&](Result<void> done) { ends.push_back(done ? "ok" : done.error().code); });
+  EXPECT_THAT(world_.calls, UnorderedElementsAre("delete a a-1", "delete b b-2", "delete c c-3"));
+  EXPECT_THAT(ends, ElementsAre("x.failed"));
+  take(*deployment);
+  EXPECT_THAT(names(), ElementsAre("b b-2"));
+}
+
 TEST_F(DeploymentTest, DeletesWhatIsNotRegisteredTheDependentsFirst) {
   const auto needs = [](const std::string& name) {
     return [name](Registration& r) { r.dependencies = {urn(name)}; };
